@@ -1,0 +1,121 @@
+"""The mosaic denoiser: a plain convolutional U-Net at half resolution in a variance-stabilised domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Widths and residual blocks per level; level 0 is half the mosaic's resolution, each next one half of that."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
+
+    @property
+    def alignment(self) -> int:
+        """Mosaic sides must be multiples of this."""
+        return int(2 ** len(self.widths))
+
+
+class Residual(nn.Module):
+    """x + conv(leaky(conv(x))), 3x3, no normalisation: nothing depends on the tile."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, a=0.1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.leaky_relu(self.first(x), 0.1))
+
+
+def stabilise(signal: Tensor, a: Tensor, c: Tensor) -> Tensor:
+    """Generalised Anscombe transform with value 0 at black, noise sigma 1; linear below black, so nothing is clipped.
+
+    c = b + 3/8 a^2. Above black 2/a (sqrt(a x + c) - sqrt c), written so that a = 0 works; below black x / sqrt c, where
+    the variance really is b. Source: Starck, Murtagh & Bijaoui 1998; Makitalo & Foi 2013.
+    """
+    positive = torch.clamp(signal, min=0.0)
+    root = torch.sqrt(c)
+    return 2.0 * positive / (torch.sqrt(a * positive + c) + root) + (signal - positive) / root
+
+
+def unstabilise(z: Tensor, a: Tensor, c: Tensor) -> Tensor:
+    """The algebraic inverse of `stabilise`; unbiased because targets are stabilised without noise."""
+    positive = torch.clamp(z, min=0.0)
+    return z * torch.sqrt(c) + a * positive * positive * 0.25
+
+
+class RawUNet(nn.Module):
+    """Noisy planes, CFA planes and noise parameters in; restored planes out, all in signal units.
+
+    forward(planes, colours, a, b), N frames of H x W photosites, h = H / 2, w = W / 2:
+        planes (N, 4, h, w) float32: the mosaic pixel-unshuffled by 2, channel 2 * row + column of the 2x2 cell.
+            0 black, 1 white, negatives and overshoot kept; h and w multiples of `NetworkShape.alignment` / 2.
+        colours (N, 8, h, w) float32: 1 where the photosite is red (channels 0..3), blue (4..7), else 0; monochrome 1/3.
+        a, b (N, 4, h, w) or (N, 4, 1, 1) float32: variance = a * signal + b at each photosite; b > 0.
+    Returns (N, 4, h, w) float32.
+    """
+
+    features = 18
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.shape = shape
+        widths = shape.widths
+        levels = range(len(widths))
+        self.enter = nn.Conv2d(self.features, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(*[Residual(widths[i]) for _ in range(shape.encoder_blocks[i])]) for i in levels
+        )
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*[Residual(widths[i]) for _ in range(shape.decoder_blocks[i])]) for i in levels[:-1]
+        )
+        self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in levels[:-1])
+        self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels[:-1])
+        self.leave = nn.Conv2d(widths[0], 4, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+        kernel = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16.0
+        self.register_buffer("blur", torch.einsum("oi,hw->oihw", torch.eye(4), kernel), persistent=False)
+
+    def body(self, features: Tensor) -> Tensor:
+        """(N, 18, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
+        x = self.enter(features)
+        skips = []
+        for level, blocks in enumerate(self.encoder):
+            x = blocks(x)
+            if level < len(self.down):
+                skips.append(x)
+                x = F.leaky_relu(self.down[level](x), 0.1)
+        for level in reversed(range(len(self.up))):
+            x = skips[level] + F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](x)
+        estimate: Tensor = self.leave(F.leaky_relu(x, 0.1))
+        return estimate
+
+    def stabilised(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy and restored planes (N, 4, h, w) in the stabilised domain."""
+        c = b + 0.375 * a * a
+        z = stabilise(planes, a, c)
+        white = 2.0 / (torch.sqrt(a + c) + torch.sqrt(c))
+        coarse = z - F.conv2d(z, self.blur, padding=1)
+        detail = torch.sign(coarse) * torch.log(1.0 + torch.abs(coarse))
+        level = (torch.log(white) * 0.33 - 1.2).mean((1, 2, 3), keepdim=True)
+        dominance = torch.sqrt(c / (a + c)).mean((1, 2, 3), keepdim=True)
+        like = z[:, :1]
+        features = torch.cat([z / white, detail, colours, level.expand_as(like), dominance.expand_as(like)], 1)
+        return z, z - self.body(features)
+
+    def forward(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        _, restored = self.stabilised(planes, colours, a, b)
+        return unstabilise(restored, a, b + 0.375 * a * a)

@@ -1,0 +1,128 @@
+"""Clean mosaics to train on: photographs unprocessed to camera RGB, and synthetic scenes beside them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from simulation.cameras import BAYER, XTRANS, FloatArray
+from simulation.scene import make_scene
+from simulation.sensor import add_noise, log_uniform, random_noise
+from simulation.unprocess import (
+    camera_rgb,
+    cfa_colours,
+    inverse_smoothstep,
+    linear_to_srgb,
+    mosaic,
+    random_colour,
+    srgb_to_linear,
+)
+
+ENCODED = np.arange(256, dtype=np.float32) / 255
+TO_LINEAR = srgb_to_linear(ENCODED)
+TO_LINEAR_SMOOTH = srgb_to_linear(inverse_smoothstep(ENCODED))
+
+
+def photograph_names(folder: Path, split: str, noise_limit: float = 1.5) -> list[str]:
+    """File names of a split ("train", "val"); noisier photographs (files.csv noise_sigma_est) are left out of training."""
+    sigma = {}
+    if (folder / "files.csv").exists():
+        with open(folder / "files.csv", newline="") as stream:
+            sigma = {row["file"]: float(row["noise_sigma_est"]) for row in csv.DictReader(stream)}
+    with open(folder / "split.csv", newline="") as stream:
+        names = [row["file"] for row in csv.DictReader(stream) if row["split"] == split]
+    return [n for n in names if split != "train" or sigma.get(n, 0.0) <= noise_limit]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares of what a batch is made of."""
+
+    xtrans: float = 0.15
+    monochrome: float = 0.04
+    synthetic: float = 0.06
+    flat: float = 0.03
+    smaller: float = 0.35  # photographs taken at reduced size, for sharper detail
+    exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error
+
+
+class CleanScenes:
+    """Draws clean mosaics; holds every photograph as 8-bit sRGB in memory."""
+
+    def __init__(self, folder: Path, split: str = "train", synthetic: int = 12) -> None:
+        self.pictures: list[NDArray[np.uint8]] = []
+        self.small: list[NDArray[np.uint8]] = []
+        for name in photograph_names(folder, split):
+            picture = Image.open(folder / name).convert("RGB")
+            self.pictures.append(np.asarray(picture))
+            size = (int(picture.width * 0.65), int(picture.height * 0.65))
+            self.small.append(np.asarray(picture.resize(size, Image.Resampling.LANCZOS)))
+        made = (linear_to_srgb(make_scene(seed, 640, 1280)) for seed in range(1000, 1000 + synthetic))
+        self.made = [np.round(scene * 255).astype(np.uint8) for scene in made]
+
+    def crop(self, rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint8]:
+        """A random (size, size, 3) piece, flipped and turned."""
+        kind = rng.random()
+        pool = self.made if kind < mix.synthetic else self.small if rng.random() < mix.smaller else self.pictures
+        picture = pool[int(rng.integers(len(pool)))]
+        while min(picture.shape[:2]) < size:
+            picture = np.concatenate([picture, picture[::-1]], axis=0 if picture.shape[0] < size else 1)
+        y = int(rng.integers(picture.shape[0] - size + 1))
+        x = int(rng.integers(picture.shape[1] - size + 1))
+        piece = picture[y : y + size, x : x + size]
+        piece = piece[:: int(rng.choice([-1, 1])), :: int(rng.choice([-1, 1]))]
+        return piece.transpose(1, 0, 2) if rng.random() < 0.5 else piece
+
+    def camera_rgb(self, rng: np.random.Generator, size: int, mix: Mix) -> FloatArray:
+        """A clean patch in camera RGB before white balance, (size, size, 3) float32."""
+        if rng.random() < mix.flat:
+            level = log_uniform(rng, 1e-4, 1.0) if rng.random() < 0.9 else 0.0
+            return np.broadcast_to((level * rng.uniform(0.3, 1, 3)).astype(np.float32), (size, size, 3))
+        curve = TO_LINEAR_SMOOTH if rng.random() < 0.5 else TO_LINEAR
+        rgb = camera_rgb(curve[self.crop(rng, size, mix)], random_colour(rng))
+        if rng.random() < 0.3:
+            rgb = rgb * np.float32(log_uniform(rng, 0.1, 1.0))
+        return rgb
+
+
+def colour_map(rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint8] | None:
+    """A random CFA's colour of each photosite, or None for monochrome."""
+    kind = rng.random()
+    if kind < mix.monochrome:
+        return None
+    if kind < mix.monochrome + mix.xtrans:
+        y, x = (int(v) for v in rng.integers(0, 6, 2))
+        whole = cfa_colours(XTRANS, size + 6, size + 6)[y : y + size, x : x + size]
+        return whole.T if rng.random() < 0.5 else whole
+    return cfa_colours(BAYER[str(rng.choice(list(BAYER)))], size, size)
+
+
+def unshuffle(mosaic_: FloatArray) -> FloatArray:
+    """(H, W) to (4, H/2, W/2), channel 2 * row + column of the 2x2 cell."""
+    return np.stack([mosaic_[row::2, column::2] for row in (0, 1) for column in (0, 1)])
+
+
+def draw_sample(
+    rng: np.random.Generator, scenes: CleanScenes, size: int, mix: Mix
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Noisy planes (4, h, w), clean planes (4, h, w), colours (8, h, w), and (a, b) as the network is told them."""
+    rgb = scenes.camera_rgb(rng, size, mix)
+    colours = colour_map(rng, size, mix)
+    if colours is None:
+        clean = rgb.mean(axis=-1, dtype=np.float32)
+        red = blue = np.full(clean.shape, 1 / 3, dtype=np.float32)
+    else:
+        clean = mosaic(rgb, colours)
+        red, blue = (colours == 0).astype(np.float32), (colours == 2).astype(np.float32)
+    draw = random_noise(rng)
+    noisy = add_noise(rng, clean, draw)
+    a, b = draw.a, draw.b
+    if rng.random() >= mix.exact_conditioning:
+        a, b = a * float(np.exp(rng.uniform(-0.2, 0.2))), b * float(np.exp(rng.uniform(-0.3, 0.3)))
+    told = np.array([a, max(b, 1e-12)], dtype=np.float32)
+    return unshuffle(noisy), unshuffle(clean), np.concatenate([unshuffle(red), unshuffle(blue)]), told
