@@ -127,13 +127,7 @@ def make_frame(
 
 
 def make_linear(
-    height: int = 37,
-    width: int = 53,
-    *,
-    black: float = 0,
-    white: float = 65535,
-    noise_sigma: float = 0.0,
-    seed: int = 0,
+    height: int = 37, width: int = 53, *, black: float = 0, white: float = 65535, sigma: float = 0.0, seed: int = 0
 ) -> LinearImage:
     """A LinearImage of (height, width, 3) uint16 of the same scene."""
     rng = np.random.default_rng(seed)
