@@ -13,7 +13,7 @@ __all__ = ["CacheConfig", "Limits", "ServerConfig", "TilingConfig", "cache_direc
 
 
 def runtime_directory() -> Path:
-    """Where the private socket lives: $XDG_RUNTIME_DIR/neural-isp, else a folder of the user's in the temp directory."""
+    """Where the private socket lives: $XDG_RUNTIME_DIR/neural-isp, else a folder of the user's in the temp folder."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base:
         return Path(base) / "neural-isp"

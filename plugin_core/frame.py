@@ -68,8 +68,8 @@ class CfaKind(Enum):
 class CfaPattern:
     """The repeating colour filter: 0 red, 1 green, 2 blue, as DNG CFAPattern; monochrome is ((0,),).
 
-        RGGB = ((0, 1),      R G
-                (1, 2))      G B
+    RGGB = ((0, 1),      R G
+            (1, 2))      G B
     """
 
     colors: tuple[tuple[int, ...], ...]
@@ -104,7 +104,9 @@ class CfaPattern:
     def shifted(self, rows: int, columns: int) -> CfaPattern:
         """The pattern as seen from (rows, columns) further down and right; negative moves up and left."""
         n = self.period
-        return CfaPattern(tuple(tuple(self.colors[(r + rows) % n][(c + columns) % n] for c in range(n)) for r in range(n)))
+        return CfaPattern(
+            tuple(tuple(self.colors[(r + rows) % n][(c + columns) % n] for c in range(n)) for r in range(n))
+        )
 
     def color_map(self, height: int, width: int) -> NDArray[np.uint8]:
         """The colour index of each photosite, (height, width) uint8, the pattern starting at its top left."""
@@ -180,7 +182,7 @@ class ColorCalibration:
 
 @dataclass(frozen=True)
 class RawFrame:
-    """One RAW exposure: the whole sensor frame and everything that is needed to read it. Frozen; arrays are read-only by use.
+    """One RAW exposure: the whole sensor frame and all that is needed to read it. Frozen; arrays are not written to.
 
     mosaic (H, W) uint16 or float32, raw units (DN), masked borders included.
     cfa, black_level: repeat from the ActiveArea's origin (not from mosaic[0, 0]), as DNG says.
@@ -205,7 +207,7 @@ class RawFrame:
     source: Source = Source("")
 
     def black_map(self) -> FloatArray:
-        """Black level of each photosite of the active area, (h, w) float32, raw units (a broadcast where it is constant)."""
+        """Black level of each photosite of the active area, (h, w) float32, raw units; a broadcast if constant."""
         area = self.active_area
         tile = np.array(self.black_level, dtype=np.float32)
         if tile.min() == tile.max():
@@ -230,7 +232,7 @@ class RawFrame:
         return raw
 
     def with_signal(self, signal: FloatArray) -> RawFrame:
-        """The frame with `signal` in the active area (float32 mosaic, raw units, unrounded); masked borders as they were."""
+        """The frame with `signal` in the active area (float32 raw units, unrounded); masked borders as they were."""
         black = self.black_map()
         mosaic = self.mosaic.astype(np.float32)
         mosaic[self.active_area.slices] = signal * (self.white_map() - black) + black

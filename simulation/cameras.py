@@ -45,7 +45,7 @@ XTRANS: tuple[tuple[int, ...], ...] = (
 
 def xyz_to_camera(name: str) -> FloatArray:
     """The camera's matrix, (3, 3) float32, XYZ (D65) to camera RGB, as DNG ColorMatrix."""
-    return (np.array(XYZ_TO_CAMERA[name], dtype=np.float32) / 10000).reshape(3, 3)
+    return (np.array(XYZ_TO_CAMERA[name]) / 10000).reshape(3, 3).astype(np.float32)
 
 
 def srgb_to_camera(xyz_to_cam: FloatArray) -> FloatArray:
@@ -54,7 +54,7 @@ def srgb_to_camera(xyz_to_cam: FloatArray) -> FloatArray:
     Source: Brooks et al. 2019 §3.3; the row normalisation is dcraw's, so that white stays white.
     """
     matrix = xyz_to_cam.astype(np.float64) @ SRGB_TO_XYZ
-    return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def random_xyz_to_camera(rng: np.random.Generator) -> FloatArray:

@@ -8,10 +8,41 @@ from PIL import Image, ImageDraw, ImageFont
 from simulation.cameras import FloatArray
 from simulation.unprocess import srgb_to_linear
 
-WORDS = (
-    "light camera shutter aperture exposure night street window river harbour market signal noise photon grain lens "
-    "mirror tripod shadow midnight lantern bridge station platform ticket coffee 1/60 f/2.8 ISO 12800 24 mm raw"
-).split()
+WORDS = [
+    "light",
+    "camera",
+    "shutter",
+    "aperture",
+    "exposure",
+    "night",
+    "street",
+    "window",
+    "river",
+    "harbour",
+    "market",
+    "signal",
+    "noise",
+    "photon",
+    "grain",
+    "lens",
+    "mirror",
+    "tripod",
+    "shadow",
+    "midnight",
+    "lantern",
+    "bridge",
+    "station",
+    "platform",
+    "ticket",
+    "coffee",
+    "1/60",
+    "f/2.8",
+    "ISO",
+    "12800",
+    "24",
+    "mm",
+    "raw",
+]
 
 # The 24 patches of a colour target in sRGB, 8 bit, the usual published averages.
 PATCHES = (
@@ -30,7 +61,7 @@ def fractal(rng: np.random.Generator, height: int, width: int, slope: float = 1.
     spectrum = rng.standard_normal((height, fx.shape[1])) + 1j * rng.standard_normal((height, fx.shape[1]))
     field = np.fft.irfft2(spectrum / radius**slope, s=(height, width))
     low, high = np.percentile(field, (1, 99))
-    return np.clip((field - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((field - low) / (high - low), 0, 1), dtype=np.float32)
 
 
 def fabric(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -41,7 +72,7 @@ def fabric(rng: np.random.Generator, height: int, width: int) -> FloatArray:
     period = rng.uniform(3.0, 9.0)
     weave = 0.5 + 0.25 * np.sin(2 * np.pi * u / period) + 0.25 * np.sin(2 * np.pi * v / period)
     warp, weft = rng.uniform(0.1, 0.9, 3), rng.uniform(0.1, 0.9, 3)
-    return (weave[..., None] * warp + (1 - weave[..., None]) * weft * 0.7).astype(np.float32)
+    return np.asarray(weave[..., None] * warp + (1 - weave[..., None]) * weft * 0.7, dtype=np.float32)
 
 
 def foliage(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -58,7 +89,7 @@ def foliage(rng: np.random.Generator, height: int, width: int) -> FloatArray:
         colour = tuple(int(np.clip(c * shade, 0, 255)) for c in (70 + 50 * rng.random(), 110 + 60 * rng.random(), 40))
         corners = (centre - along / 2, centre + across, centre + along / 2, centre - across)
         draw.polygon([(float(p[0]), float(p[1])) for p in corners], fill=colour)
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / np.float32(255)
 
 
 def page(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -75,7 +106,7 @@ def page(rng: np.random.Generator, height: int, width: int) -> FloatArray:
         line = " ".join(rng.choice(WORDS, 40))
         draw.text((rng.uniform(0, 30), y), line, fill=tuple(int(c) for c in dark), font=font)
         y += size * 1.35
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / np.float32(255)
 
 
 def edges(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -96,7 +127,7 @@ def edges(rng: np.random.Generator, height: int, width: int) -> FloatArray:
         reach = min(height, width) * 0.6
         tips = [(centre[0] + reach * np.cos(t), centre[1] + reach * np.sin(t)) for t in (a0, a1)]
         draw.polygon([centre, *tips], fill=(240, 240, 236) if i % 2 else (16, 18, 20))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / np.float32(255)
 
 
 def gradients(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -109,7 +140,7 @@ def gradients(rng: np.random.Generator, height: int, width: int) -> FloatArray:
         + ((1 - x) * y)[..., None] * corners[2]
         + (x * y)[..., None] * corners[3]
     )
-    return (ramp * (0.6 + 0.4 * fractal(rng, height, width, 2.2))[..., None]).astype(np.float32)
+    return np.asarray(ramp * (0.6 + 0.4 * fractal(rng, height, width, 2.2))[..., None], dtype=np.float32)
 
 
 def colour_target(rng: np.random.Generator, height: int, width: int) -> FloatArray:
@@ -128,7 +159,7 @@ def clouded(rng: np.random.Generator, height: int, width: int) -> FloatArray:
     """Coloured fractal texture: stone, cloud, bark, (height, width, 3) float32 sRGB in [0, 1]."""
     base, other = rng.uniform(0, 1, 3), rng.uniform(0, 1, 3)
     mix = fractal(rng, height, width, float(rng.uniform(0.7, 1.6)))[..., None]
-    return (mix * base + (1 - mix) * other).astype(np.float32)
+    return np.asarray(mix * base + (1 - mix) * other, dtype=np.float32)
 
 
 def make_scene(seed: int, height: int = 1024, width: int = 1536) -> FloatArray:

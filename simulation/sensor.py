@@ -47,27 +47,26 @@ def unprocessing_noise(shot: float) -> NoiseDraw:
 def extreme_noise(ratio: float, tukey_lambda: float | None = None) -> NoiseDraw:
     """Protocol model E, amplified `ratio` times: K = 1 DN per electron, read sigma 3 DN, row sigma .5 DN, rounding."""
     dn = ratio / DN_RANGE
-    return NoiseDraw(
-        a=dn, read_sigma=3 * dn, row_sigma=0.5 * dn, step=dn, tukey_lambda=tukey_lambda, clip_white=False
-    )
+    return NoiseDraw(a=dn, read_sigma=3 * dn, row_sigma=0.5 * dn, step=dn, tukey_lambda=tukey_lambda, clip_white=False)
 
 
 def tukey_lambda_noise(rng: np.random.Generator, shape: tuple[int, ...], lam: float) -> FloatArray:
     """Samples of the Tukey-lambda law with variance 1 (Wei et al. 2020, "ELD"; lam > -1/2)."""
     u = rng.random(shape, dtype=np.float32) * np.float32(1 - 2e-7) + np.float32(1e-7)
     if abs(lam) < 1e-3:
-        return (np.log(u / (1 - u)) * (math.sqrt(3) / math.pi)).astype(np.float32)
+        return np.asarray(np.log(u / (1 - u)) * (math.sqrt(3) / math.pi), dtype=np.float32)
     ratio = math.exp(2 * math.lgamma(lam + 1) - math.lgamma(2 * lam + 2))
     sigma = math.sqrt(2 / lam**2 * (1 / (1 + 2 * lam) - ratio))
-    return ((u**lam - (1 - u) ** lam) / np.float32(lam * sigma)).astype(np.float32)
+    return np.asarray((u**lam - (1 - u) ** lam) / (lam * sigma), dtype=np.float32)
 
 
 def shot_noise(rng: np.random.Generator, signal: FloatArray, a: float, poisson: bool) -> FloatArray:
     """The signal with shot noise of variance a * signal; same shape."""
     positive = np.maximum(signal, 0.0)
     if poisson and float(positive.mean()) / a < 200.0:  # above that a normal law is the same to a per cent
-        return (rng.poisson(positive / a) * np.float32(a)).astype(np.float32)
-    return signal + np.sqrt(a * positive) * rng.standard_normal(signal.shape, dtype=np.float32)
+        return np.asarray(rng.poisson(positive / a) * a, dtype=np.float32)
+    normal = rng.standard_normal(signal.shape, dtype=np.float32)
+    return np.asarray(signal + np.sqrt(a * positive) * normal, dtype=np.float32)
 
 
 def add_noise(rng: np.random.Generator, signal: FloatArray, draw: NoiseDraw) -> FloatArray:

@@ -20,7 +20,7 @@ class SceneColour:
 
 
 def random_colour(rng: np.random.Generator) -> SceneColour:
-    """Matrix, white balance and gain as Brooks et al. §3.2 draw them (red 1.9..2.4, blue 1.5..1.9, gain 1/N(.8, .1))."""
+    """Matrix, white balance and gain as Brooks et al. §3.2: red 1.9..2.4, blue 1.5..1.9, gain 1/N(.8, .1)."""
     gain = 1.0 / max(rng.normal(0.8, 0.1), 0.5)
     return SceneColour(
         random_xyz_to_camera(rng), (float(rng.uniform(1.9, 2.4)), 1.0, float(rng.uniform(1.5, 1.9))), float(gain)
@@ -41,7 +41,7 @@ def linear_to_srgb(linear: FloatArray) -> FloatArray:
 
 def inverse_smoothstep(encoded: FloatArray) -> FloatArray:
     """The inverse of the tone curve 3x^2 - 2x^3 (Brooks et al. eq. 2)."""
-    return (0.5 - np.sin(np.arcsin(1.0 - 2.0 * np.clip(encoded, 0, 1)) / 3.0)).astype(np.float32)
+    return np.asarray(0.5 - np.sin(np.arcsin(1.0 - 2.0 * np.clip(encoded, 0, 1)) / 3.0), dtype=np.float32)
 
 
 def camera_rgb(linear_srgb: FloatArray, colour: SceneColour) -> FloatArray:
@@ -54,7 +54,7 @@ def camera_rgb(linear_srgb: FloatArray, colour: SceneColour) -> FloatArray:
     grey = rgb.mean(axis=-1, keepdims=True)
     mask = (np.maximum(grey - 0.9, 0.0) / 0.1) ** 2
     safe = np.maximum(mask + (1.0 - mask) * inverse, inverse)
-    return np.clip(rgb * safe, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(rgb * safe, 0.0, 1.0), dtype=np.float32)
 
 
 def cfa_colours(pattern: tuple[tuple[int, ...], ...], height: int, width: int) -> NDArray[np.uint8]:

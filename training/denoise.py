@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from simulation.cameras import BAYER
 from simulation.sensor import add_noise, extreme_noise, unprocessing_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
-from simulation.cameras import BAYER
 from training.network import NetworkShape, RawUNet, stabilise, unstabilise
 from training.scenes import TO_LINEAR, CleanScenes, Mix, draw_sample, unshuffle
 
@@ -86,7 +86,7 @@ class LevelBalance:
         """1 / running mean of `error` (N,) in each sample's bin; updates the means."""
         for e, k in zip(error.tolist(), bins.tolist(), strict=True):
             old = float(self.mean[k])
-            self.mean[k] = e if math.isnan(old) else 0.98 * old + 0.02 * min(e, 4 * old)
+            self.mean[k] = e if math.isnan(old) else 0.98 * old + 0.02 * min(e, 3 * old)
         return 1.0 / self.mean[bins].clamp(min=1e-8)
 
 
@@ -103,8 +103,10 @@ def loss_of(
     target = stabilise(clean, a, c)
     mean_level = clean.mean((1, 2, 3), keepdim=True)
     unit = torch.sqrt(a * mean_level + b)
-    stabilised_error = restored - target
-    linear_error = (unstabilise(restored, a, c) - clean) / unit
+    # Capped: a hot photosite hundreds of sigma away, or one lamp in a dark patch, must not steer a whole step.
+    stabilised_error = (restored - target).clamp(-8.0, 8.0)
+    brightness = (torch.sqrt(a * clean + b) / unit).clamp(max=4.0)
+    linear_error = ((unstabilise(restored, a, c) - clean) / torch.sqrt(a * clean + b)).clamp(-8.0, 8.0) * brightness
     square = 0.5 * stabilised_error**2 + 0.5 * linear_error**2
     per_square = square.mean((1, 2, 3))
     per_absolute = torch.sqrt(square + 0.01).mean((1, 2, 3)) - 0.1 + 1e-3
@@ -150,7 +152,7 @@ def build_optimisers(network: RawUNet, config: Config) -> list[torch.optim.Optim
     taken = {id(p) for p in inner}
     rest = [p for p in network.parameters() if id(p) not in taken]
     optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=config.rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+        torch.optim.AdamW(rest, lr=config.rate, betas=(0.9, 0.999), weight_decay=config.weight_decay)
     ]
     if inner:
         optimisers.append(OrthogonalMomentum(inner, config.rate))
@@ -265,12 +267,11 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
         loss = loss_of(network, batch, balance, squared, device)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), 1e9))
-        typical = norm if typical == 0 else 0.99 * typical + 0.01 * min(norm, 3 * typical)
-        if math.isfinite(norm) and norm < 6 * typical:
-            if norm > 2 * typical:
-                for p in network.parameters():
-                    if p.grad is not None:
-                        p.grad.mul_(2 * typical / norm)
+        if math.isfinite(norm) and (step < 300 or norm < 30 * typical):
+            early = step < 300  # the last layer starts at zero, so gradients grow before they settle
+            typical = 0.9 * typical + 0.1 * norm if early else 0.99 * typical + 0.01 * min(norm, 3 * typical)
+            if norm > typical:
+                torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], typical / norm)
             for optimiser in optimisers:
                 optimiser.step()
             decay = min(config.ema, (step + 1) / (step + 10))

@@ -41,8 +41,8 @@ class Residual(nn.Module):
 def stabilise(signal: Tensor, a: Tensor, c: Tensor) -> Tensor:
     """Generalised Anscombe transform with value 0 at black, noise sigma 1; linear below black, so nothing is clipped.
 
-    c = b + 3/8 a^2. Above black 2/a (sqrt(a x + c) - sqrt c), written so that a = 0 works; below black x / sqrt c, where
-    the variance really is b. Source: Starck, Murtagh & Bijaoui 1998; Makitalo & Foi 2013.
+    c = b + 3/8 a^2. Above black 2/a (sqrt(a x + c) - sqrt c), written so that a = 0 works; below black x / sqrt c,
+    where the variance really is b. Source: Starck, Murtagh & Bijaoui 1998; Makitalo & Foi 2013.
     """
     positive = torch.clamp(signal, min=0.0)
     root = torch.sqrt(c)

@@ -29,7 +29,7 @@ TO_LINEAR_SMOOTH = srgb_to_linear(inverse_smoothstep(ENCODED))
 
 
 def photograph_names(folder: Path, split: str, noise_limit: float = 1.5) -> list[str]:
-    """File names of a split ("train", "val"); noisier photographs (files.csv noise_sigma_est) are left out of training."""
+    """File names of a split ("train", "val"); photographs above files.csv noise_sigma_est are left out of training."""
     sigma = {}
     if (folder / "files.csv").exists():
         with open(folder / "files.csv", newline="") as stream:

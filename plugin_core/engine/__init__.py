@@ -1,1 +1,1 @@
-
+"""Running models: tiles, sessions, lanes and cancellation."""

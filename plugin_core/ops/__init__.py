@@ -1,1 +1,1 @@
-
+"""The four operations, as plain functions of values."""

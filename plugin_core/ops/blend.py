@@ -1,0 +1,201 @@
+"""Strength after the fact: arithmetic on the residual that the network left, without running it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_core.errors import OptionError
+from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, UInt16Array
+
+__all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "remaining_noise"]
+
+CHANGE_MAP_SIGMAS = 8.0  # what 65535 in a change map stands for
+ROWS_AT_ONCE = 512  # arithmetic goes in strips, so that memory stays small for any frame
+
+
+@dataclass(frozen=True)
+class BlendOptions:
+    """How much of the residual is taken out; each 0..1.
+
+    strength: all of it. luma: the part that all colours share and the fine grain. chroma: the coarser part by which
+    one colour departs from the others: colour blotches.
+    """
+
+    strength: float = 1.0
+    luma: float = 1.0
+    chroma: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "luma", "chroma"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"{name} is {value:g}, expected 0 to 1", "OPTION_RANGE", {"option": name})
+
+    @property
+    def identity(self) -> bool:
+        """True if nothing is taken out at all."""
+        return self.strength == 0.0 or (self.luma == 0.0 and self.chroma == 0.0)
+
+
+def _blurred(cells: FloatArray) -> FloatArray:
+    """The 3x3 binomial mean of (h, w), edges repeated."""
+    padded = np.pad(cells, 1, mode="edge")
+    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
+    blurred: FloatArray = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) * np.float32(1 / 16)
+    return blurred
+
+
+def _cell_means(residual: NDArray[np.float16], cfa: CfaPattern) -> tuple[list[FloatArray], int]:
+    """The mean residual of each colour over cells that hold all three: 2x2 for Bayer, 3x3 for X-Trans."""
+    size = 2 if cfa.kind is CfaKind.BAYER else 3
+    height, width = residual.shape
+    rows, columns = -(-height // size) * size, -(-width // size) * size
+    padded = np.pad(residual.astype(np.float32), ((0, rows - height), (0, columns - width)))
+    colors = np.pad(cfa.color_map(height, width), ((0, rows - height), (0, columns - width)), constant_values=9)
+    means: list[FloatArray] = []
+    for color in range(3):
+        here = colors == color
+        shape = (rows // size, size, columns // size, size)
+        total = np.where(here, padded, 0).reshape(shape).sum(axis=(1, 3))
+        count = here.reshape(shape).sum(axis=(1, 3))
+        means.append((total / np.maximum(count, 1)).astype(np.float32))
+    return means, size
+
+
+def chroma_part(residual: NDArray[np.float16], cfa: CfaPattern) -> FloatArray:
+    """The coarse colour part of a mosaic's residual, (h, w) float32: each colour's local mean less the common one."""
+    height, width = residual.shape
+    means, size = _cell_means(residual, cfa)
+    common = 0.25 * means[0] + 0.5 * means[1] + 0.25 * means[2]
+    colors = cfa.color_map(height, width)
+    part = np.zeros((height, width), dtype=np.float32)
+    for color in range(3):
+        coarse = _blurred(means[color] - common)
+        wide = np.repeat(np.repeat(coarse, size, axis=0), size, axis=1)[:height, :width]
+        np.copyto(part, wide, where=colors == color)
+    return part
+
+
+def _weighted(
+    image: RawFrame | LinearImage, residual: NDArray[np.float16], options: BlendOptions
+) -> NDArray[np.generic]:
+    """The residual with luma and chroma weights applied; strength and mask still to come."""
+    if options.luma == options.chroma:
+        return residual
+    if isinstance(image, LinearImage):
+        common = residual.astype(np.float32) @ np.array([0.25, 0.5, 0.25], dtype=np.float32)
+        chroma = residual - common[..., None]
+        return np.asarray(options.luma * common[..., None] + options.chroma * chroma, dtype=np.float32)
+    if image.cfa.kind is CfaKind.MONOCHROME:
+        return np.asarray(residual * np.float32(options.luma))
+    chroma = chroma_part(residual, image.cfa)
+    return np.asarray(options.luma * residual.astype(np.float32) + (options.chroma - options.luma) * chroma)
+
+
+def _full_mask(image: RawFrame | LinearImage, mask: FloatArray) -> FloatArray:
+    """A mask of the active area's size from one of that size or of the default crop's."""
+    crop = image.default_crop
+    if isinstance(image, RawFrame):
+        size = (image.active_area.height, image.active_area.width)
+    else:
+        size = (image.pixels.shape[0], image.pixels.shape[1])
+    if mask.shape == size:
+        return mask
+    if mask.shape == (crop.height, crop.width):
+        below, right = size[0] - crop.bottom, size[1] - crop.right
+        return np.pad(mask, ((crop.top, below), (crop.left, right)), mode="edge")
+    raise OptionError(
+        f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the picture {crop.width} x {crop.height}"
+        f" (or {size[1]} x {size[0]} with its margins)",
+        "MASK_SIZE",
+    )
+
+
+def apply(
+    image: RawFrame | LinearImage,
+    residual: NDArray[np.float16],
+    options: BlendOptions,
+    mask: FloatArray | None = None,
+) -> RawFrame | LinearImage:
+    """The image with its noise taken out as far as `options` and `mask` say; float32 raw units, unrounded.
+
+    residual: as ops.denoise.restore gives it. mask: (h, w) 0..1 over the active area or the default crop.
+    Where nothing is to be done (strength 0) the image itself comes back, to the bit.
+    Raises OptionError if the mask's size fits neither.
+    """
+    if options.identity:
+        return image
+    weights = _full_mask(image, mask) if mask is not None else None
+    weighted = _weighted(image, residual, options)
+    if isinstance(image, RawFrame):
+        samples = image.mosaic.astype(np.float32)
+        target = samples[image.active_area.slices]
+    else:
+        samples = image.pixels.astype(np.float32)
+        target = samples
+    strength = np.float32(options.strength)
+    for top in range(0, target.shape[0], ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        change = weighted[rows].astype(np.float32)
+        change *= strength
+        if weights is not None:
+            share = weights[rows]
+            change *= share[..., None] if change.ndim == 3 else share
+        target[rows] -= change
+    if isinstance(image, RawFrame):
+        return replace(image, mosaic=samples)
+    return replace(image, pixels=samples)
+
+
+def change_map(image: RawFrame | LinearImage, residual: NDArray[np.float16], profile: NoiseProfile) -> UInt16Array:
+    """|residual| / sigma, (h, w) uint16, 65535 = CHANGE_MAP_SIGMAS; the largest channel of a linear image.
+
+    sigma is the noise that the profile gives at the restored level. Values near 1 (8192) are noise taken out; larger
+    ones mark where more than noise was changed.
+    """
+    if isinstance(image, RawFrame):
+        samples = image.mosaic[image.active_area.slices]
+        black, white = image.black_map(), image.white_map()
+        colors = image.cfa.color_map(*samples.shape)
+        a, b = np.array(profile.a, dtype=np.float32)[colors], np.array(profile.b, dtype=np.float32)[colors]
+    else:
+        samples = image.pixels
+        black = np.broadcast_to(np.array(image.black_level, dtype=np.float32), samples.shape)
+        white = np.broadcast_to(np.array(image.white_level, dtype=np.float32), samples.shape)
+        a = np.broadcast_to(np.array(profile.a, dtype=np.float32), samples.shape)
+        b = np.broadcast_to(np.array(profile.b, dtype=np.float32), samples.shape)
+    result = np.empty(samples.shape[:2], dtype=np.uint16)
+    for top in range(0, samples.shape[0], ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        span = white[rows] - black[rows]
+        change = residual[rows].astype(np.float32)
+        level = (samples[rows] - change - black[rows]) / span
+        sigma = np.sqrt(a[rows] * np.maximum(level, 0) + b[rows]) * span
+        sigmas = np.abs(change) / np.maximum(sigma, 1e-6)
+        if sigmas.ndim == 3:
+            sigmas = sigmas.max(axis=-1)
+        result[rows] = np.round(np.minimum(sigmas / CHANGE_MAP_SIGMAS, 1.0) * 65535)
+    return result
+
+
+def remaining_noise(profile: NoiseProfile, options: BlendOptions, left_share: float) -> NoiseProfile | None:
+    """The noise profile of the result, or None where it isn't known (a mask is the caller's to know).
+
+    left_share: the share of sigma that the model leaves on a flat field at full strength (Manifest.remaining_noise).
+    Luma and chroma set apart leave noise that no (a, b) describes; then None.
+    """
+    if options.identity:
+        return profile
+    if options.luma != options.chroma:
+        return None
+    taken = options.strength * options.luma
+    share = (1.0 - taken * (1.0 - left_share)) ** 2
+    return replace(
+        profile,
+        a=tuple(v * share for v in profile.a),
+        b=tuple(v * share for v in profile.b),
+        detail=f"{profile.detail}; {100 * share**0.5:.0f} % of its sigma left".lstrip("; "),
+    )

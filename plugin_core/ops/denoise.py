@@ -1,0 +1,164 @@
+"""Denoise: a frame and its noise parameters in, the residual out. The network runs here, once; blend.py does more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_core.engine.cancel import CancelToken
+from plugin_core.engine.session import Session
+from plugin_core.engine.tiles import Tile, plan_tiles, reflected
+from plugin_core.errors import NoModelError, OptionError
+from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, UInt16Array
+
+__all__ = ["Residual", "restore"]
+
+Residual = NDArray[np.float16]
+MONOCHROME = CfaPattern(((0,),))
+SMALLEST_B = 1e-12  # signal units squared: a hundredth of a 16-bit step; keeps the stabiliser finite
+
+
+def cell_profile(cfa: CfaPattern, profile: NoiseProfile) -> tuple[FloatArray, FloatArray]:
+    """(a, b) of each position of the 2x2 cell, each (1, 4, 1, 1) float32.
+
+    X-Trans positions change colour from cell to cell; they share the mean over photosites (the gain is one for all
+    colours; only a profile measured per plane differs, by its error). Raises OptionError if the planes don't match.
+    """
+    if len(profile.a) != cfa.plane_count or len(profile.b) != cfa.plane_count:
+        raise OptionError(
+            f"noise profile has {len(profile.a)} planes, the sensor has {cfa.plane_count}", "NOISE_PROFILE_PLANES"
+        )
+    a, b = np.array(profile.a, dtype=np.float64), np.array(profile.b, dtype=np.float64)
+    if cfa.kind is CfaKind.BAYER:
+        cell = np.array(cfa.colors).ravel()
+        a, b = a[cell], b[cell]
+    else:
+        shares = np.array(cfa.colors).ravel()
+        a, b = np.full(4, a[shares].mean()), np.full(4, b[shares].mean())
+    b = np.maximum(b, SMALLEST_B)
+    return a.astype(np.float32).reshape(1, 4, 1, 1), b.astype(np.float32).reshape(1, 4, 1, 1)
+
+
+def unshuffle(mosaic: FloatArray) -> FloatArray:
+    """(H, W) to (4, H/2, W/2), channel 2 * row + column of the 2x2 cell; H and W even."""
+    height, width = mosaic.shape
+    planes = mosaic.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(planes.reshape(4, height // 2, width // 2))
+
+
+def shuffle(planes: FloatArray) -> FloatArray:
+    """(4, h, w) to (2h, 2w): the inverse of `unshuffle`."""
+    _, height, width = planes.shape
+    cells = planes.reshape(2, 2, height, width).transpose(2, 0, 3, 1)
+    return np.ascontiguousarray(cells.reshape(2 * height, 2 * width))
+
+
+class _ColorPlanes:
+    """The (1, 8, h, w) colour planes of each tile; tiles that see the same phases share them."""
+
+    def __init__(self, cfa: CfaPattern, height: int, width: int) -> None:
+        self._cfa, self._height, self._width = cfa, height, width
+        self._pattern = np.array(cfa.colors, dtype=np.uint8)
+        self._kept: tuple[bytes, FloatArray] | None = None
+
+    def of(self, tile: Tile) -> FloatArray:
+        shape = (1, 8, tile.outer.height // 2, tile.outer.width // 2)
+        if self._cfa.kind is CfaKind.MONOCHROME:
+            return np.broadcast_to(np.float32(1 / 3), shape)
+        period = self._cfa.period
+        rows = reflected(tile.outer.top, tile.outer.height, self._height) % period
+        columns = reflected(tile.outer.left, tile.outer.width, self._width) % period
+        key = rows.astype(np.uint8).tobytes() + columns.astype(np.uint8).tobytes()
+        if self._kept is None or self._kept[0] != key:
+            colors = self._pattern[np.ix_(rows, columns)]
+            red, blue = (colors == 0).astype(np.float32), (colors == 2).astype(np.float32)
+            self._kept = key, np.concatenate([unshuffle(red), unshuffle(blue)])[None]
+        return self._kept[1]
+
+
+def _read(samples: UInt16Array | FloatArray, tile: Tile) -> FloatArray:
+    """The tile's outer rectangle of (H, W) samples as float32, reflected where it reaches beyond them."""
+    outer = tile.outer
+    inside = outer.top >= 0 and outer.left >= 0 and outer.bottom <= samples.shape[0] and outer.right <= samples.shape[1]
+    if inside:
+        return samples[outer.slices].astype(np.float32)
+    rows = reflected(outer.top, outer.height, samples.shape[0])
+    columns = reflected(outer.left, outer.width, samples.shape[1])
+    return samples[np.ix_(rows, columns)].astype(np.float32)
+
+
+def _plane_residual(
+    samples: UInt16Array | FloatArray,
+    black: FloatArray,
+    white: FloatArray,
+    cfa: CfaPattern,
+    profile: NoiseProfile,
+    session: Session,
+    inner: int,
+    advance: Callable[[float], None],
+    cancel: CancelToken,
+) -> Residual:
+    """Source minus restored over one (H, W) mosaic, raw units; black and white are (H, W) maps or broadcasts."""
+    height, width = samples.shape
+    a, b = cell_profile(cfa, profile)
+    manifest = session.manifest
+    tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment)
+    colors = _ColorPlanes(cfa, height, width)
+    residual = np.empty((height, width), dtype=np.float16)
+    for index, tile in enumerate(tiles):
+        cancel.check()
+        raw = _read(samples, tile)
+        low, span = _read(black, tile), _read(white - black, tile)
+        restored = session.run(unshuffle((raw - low) / span)[None], np.ascontiguousarray(colors.of(tile)), a, b)
+        here = tile.inner_in_outer
+        change = raw[here] - (shuffle(restored[0])[here] * span[here] + low[here])
+        change[samples[tile.inner.slices] >= white[tile.inner.slices]] = (
+            0.0  # a clipped photosite is only known to be >= white
+        )
+        residual[tile.inner.slices] = np.clip(change, -65504.0, 65504.0)
+        advance((index + 1) / len(tiles))
+    return residual
+
+
+def restore(
+    image: RawFrame | LinearImage,
+    profile: NoiseProfile,
+    session: Session,
+    inner: int,
+    progress: Callable[[float], None],
+    cancel: CancelToken,
+) -> Residual:
+    """Source minus restored, in raw units: (h, w) float16 over the active area, or (H, W, 3) for a linear image.
+
+    inner: the tile's inner side in photosites. progress is told the share done, 0..1, after each tile. Saturated
+    photosites have residual 0. A linear image is restored channel by channel, as monochrome: its demosaicing has
+    correlated the noise, so less of it is recognised.
+    Raises NoModelError if the model is not for this CFA, JobCancelledError between tiles, OptionError, LimitError.
+    """
+    manifest = session.manifest
+    if isinstance(image, RawFrame):
+        if not manifest.handles(image.cfa.kind):
+            raise NoModelError(
+                f"{image.source.name}: model {manifest.id} is not for {image.cfa.kind.value} sensors", "CFA_UNSUPPORTED"
+            )
+        samples = image.mosaic[image.active_area.slices]
+        black, white = image.black_map(), image.white_map()
+        return _plane_residual(samples, black, white, image.cfa, profile, session, inner, progress, cancel)
+    if not manifest.handles(CfaKind.MONOCHROME):
+        raise NoModelError(f"{image.source.name}: model {manifest.id} is not for linear images", "CFA_UNSUPPORTED")
+    residual = np.empty(image.pixels.shape, dtype=np.float16)
+    for channel in range(3):
+        samples = image.pixels[..., channel]
+        black = np.broadcast_to(np.float32(image.black_level[channel]), samples.shape)
+        white = np.broadcast_to(np.float32(image.white_level[channel]), samples.shape)
+        plane = NoiseProfile((profile.a[channel],), (profile.b[channel],), profile.source)
+
+        def advance(share: float, done: int = channel) -> None:
+            progress((done + share) / 3)
+
+        residual[..., channel] = _plane_residual(
+            samples, black, white, MONOCHROME, plane, session, inner, advance, cancel
+        )
+    return residual

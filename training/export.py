@@ -1,0 +1,192 @@
+"""Turns trained weights into a model package: `python -m training.export training/configs/denoise-standard.toml`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from plugin_core.frame import CfaKind
+from plugin_core.models.registry import shipped_directory
+from simulation.cameras import BAYER
+from simulation.scene import make_scene
+from simulation.sensor import NoiseDraw, add_noise, extreme_noise
+from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
+from training.denoise import Config, read_config
+from training.network import RawUNet
+from training.scenes import unshuffle
+
+GOLDEN_SIDE = 64
+GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums
+HALO_BOUND = 4e-5  # of white; the tile test allows 1e-4
+
+
+@dataclass(frozen=True)
+class Example:
+    """One noisy mosaic as the network takes it, each with a leading axis of 1."""
+
+    planes: torch.Tensor
+    colours: torch.Tensor
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+def example(noisy: NDArray[np.float32], colours: NDArray[np.uint8], draw: NoiseDraw) -> Example:
+    """The network's inputs for a mosaic (H, W) with known noise."""
+    red, blue = (colours == 0).astype(np.float32), (colours == 2).astype(np.float32)
+    planes = np.concatenate([unshuffle(red), unshuffle(blue)])
+    a, b = (torch.full((1, 4, 1, 1), float(v)) for v in (draw.a, draw.b))
+    return Example(torch.from_numpy(unshuffle(noisy))[None], torch.from_numpy(planes)[None], a, b)
+
+
+def scene_example(seed: int, side: int, draw: NoiseDraw) -> Example:
+    """A noisy piece of a synthetic scene under RGGB."""
+    rng = np.random.default_rng(seed)
+    rgb = camera_rgb(make_scene(seed, side, side), random_colour(rng))
+    colours = cfa_colours(BAYER["RGGB"], side, side)
+    return example(add_noise(rng, mosaic(rgb, colours), draw), colours, draw)
+
+
+@torch.no_grad()
+def remaining_noise(network: RawUNet) -> float:
+    """The share of sigma that is left on a flat grey field, mean over three noise levels."""
+    shares = []
+    for seed, ratio in enumerate((10, 100, 300)):
+        draw = extreme_noise(ratio)
+        rng = np.random.default_rng(seed)
+        flat = np.full((256, 256), 0.18, dtype=np.float32)
+        given = example(add_noise(rng, flat, draw), cfa_colours(BAYER["RGGB"], 256, 256), draw)
+        restored = network(given.planes, given.colours, given.a, given.b)
+        middle = restored[..., 16:-16, 16:-16]
+        shares.append(float(middle.std()) / (draw.a * 0.18 + draw.b) ** 0.5)
+    return float(np.mean(shares))
+
+
+@torch.no_grad()
+def smallest_halo(network: RawUNet, alignment: int) -> int:
+    """Photosites of context after which the result changes by less than HALO_BOUND of white, worst over noise levels.
+
+    The right part of a noisy frame is replaced by another scene; the halo is the distance at which the left part no
+    longer notices. The frame is large enough to hold the whole receptive field.
+    """
+    side, edge = 768, 384
+    worst = 0
+    for seed, ratio in ((3, 10), (4, 100), (5, 300), (6, 300)):
+        draw = extreme_noise(ratio)
+        first, second = scene_example(seed, side, draw), scene_example(seed + 50, side, draw)
+        mixed = first.planes.clone()
+        mixed[..., edge // 2 :] = second.planes[..., edge // 2 :]
+        difference = network(first.planes, first.colours, first.a, first.b)
+        difference = (difference - network(mixed, first.colours, first.a, first.b)).abs().amax((0, 1, 2))
+        noticed = torch.nonzero(difference[: edge // 2] > HALO_BOUND)
+        worst = max(worst, edge - 2 * int(noticed.min()) if len(noticed) else 0)
+    return -(-worst // alignment) * alignment
+
+
+def macs_per_photosite(network: RawUNet) -> int:
+    """Multiply-adds of all convolutions, per photosite of the mosaic."""
+    total = 0.0
+
+    def count(module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(module, torch.nn.Conv2d)
+        total += module.weight.numel() * output.shape[-1] * output.shape[-2]
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        network(torch.zeros(1, 4, 64, 64), torch.zeros(1, 8, 64, 64), torch.ones(1, 4, 1, 1), torch.ones(1, 4, 1, 1))
+    for hook in hooks:
+        hook.remove()
+    return round(total / (128 * 128))
+
+
+def write_onnx(network: RawUNet, path: Path, given: Example) -> None:
+    """The graph with free tile sizes; inputs planes, colors, a, b, output restored."""
+    free = {2: "height", 3: "width"}
+    torch.onnx.export(
+        network,
+        (given.planes, given.colours, given.a, given.b),
+        str(path),
+        input_names=["planes", "colors", "a", "b"],
+        output_names=["restored"],
+        dynamic_axes={"planes": free, "colors": free, "restored": free},
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def export(config: Config, weights: Path, folder: Path, card: str, measured: dict[str, object], version: str) -> None:
+    """Writes the package. `measured` and `card` hold figures made by benchmarks/ with these very weights."""
+    network = RawUNet(config.shape).eval()
+    network.load_state_dict(load_file(weights))
+    folder.mkdir(parents=True, exist_ok=True)
+    golden = scene_example(77, GOLDEN_SIDE, extreme_noise(100))
+    write_onnx(network, folder / "model.onnx", golden)
+    with torch.no_grad():
+        expected = network(golden.planes, golden.colours, golden.a, golden.b).numpy()
+    np.savez_compressed(
+        folder / "golden.npz",
+        planes=golden.planes.numpy(),
+        colors=golden.colours.numpy(),
+        a=golden.a.numpy(),
+        b=golden.b.numpy(),
+        expected=expected,
+        tolerance=np.float64(GOLDEN_TOLERANCE),
+    )
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+    (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
+    (folder / "card.md").write_text(card, encoding="utf-8")
+    files = ["model.onnx", "golden.npz", "card.md", "weights.safetensors"]
+    name = config.name.removeprefix("denoise-")
+    manifest = {
+        "format": 1,
+        "id": name,
+        "version": version,
+        "op": "denoise",
+        "default": name == "standard",
+        "description": f"{name}: mosaic denoiser for Bayer, X-Trans and monochrome, one weight set",
+        "licence": "Apache-2.0",
+        "cfa_kinds": [kind.value for kind in CfaKind],
+        "halo": smallest_halo(network, config.shape.alignment),
+        "alignment": config.shape.alignment,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "flops_per_photosite": 2 * macs_per_photosite(network),
+        "remaining_noise": round(remaining_noise(network), 4),
+        "data": "234 photographs (CID22-512 CC BY-SA 4.0, CLIC 2025 Unsplash License, desktop wallpapers CC0, CC BY, "
+        "CC BY-SA, Unsplash, LGPL-3), unprocessed to camera RGB, and synthetic scenes; see card.md",
+        "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "
+        f"python -m training.export training/configs/{config.name}.toml",
+        "measured": measured,
+        "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({k: manifest[k] for k in ("id", "version", "halo", "parameters", "remaining_noise")}))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--weights", type=Path, help="default runs/<name>.safetensors")
+    parser.add_argument("--out", type=Path, help="default plugin_core/models/store/<id>")
+    parser.add_argument("--version", default="1.0.0")
+    arguments = parser.parse_args()
+    config = read_config(arguments.config)
+    name = config.name.removeprefix("denoise-")
+    folder = arguments.out or shipped_directory() / name
+    card = Path("training/cards") / f"{config.name}.md"
+    figures = Path("training/cards") / f"{config.name}.json"
+    measured = json.loads(figures.read_text()) if figures.exists() else {}
+    weights = arguments.weights or Path("runs") / f"{config.name}.safetensors"
+    export(config, weights, folder, card.read_text(encoding="utf-8"), measured, arguments.version)
+
+
+if __name__ == "__main__":
+    main()
