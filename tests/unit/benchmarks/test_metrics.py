@@ -1,0 +1,79 @@
+"""Metrics and baselines on what they must be exact on; LPIPS where its weights are at hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import metrics
+from benchmarks.scenes import LEVELS, data_folder, finished, frame_of, seed_of
+from simulation.cameras import xyz_to_camera
+from simulation.unprocess import SceneColour
+
+COLOUR = SceneColour(xyz_to_camera("Nikon D850"), (2.0, 1.0, 1.6))
+LPIPS_WEIGHTS = data_folder() / "weights/lpips_alex_v0.1_fp16.npz"
+
+
+def test_psnr_of_a_known_error() -> None:
+    truth = np.full((8, 8), 0.5, dtype=np.float32)
+    assert metrics.psnr(truth + np.float32(0.1), truth) == pytest.approx(20, abs=1e-4)
+    assert metrics.psnr(truth, truth) == 100
+
+
+def test_psnr_clips_both() -> None:
+    assert metrics.psnr(np.full((4, 4), 1.5, dtype=np.float32), np.ones((4, 4), dtype=np.float32)) == 100
+
+
+def test_ssim_is_one_for_equal_and_falls_with_noise() -> None:
+    pytest.importorskip("skimage", reason="scikit-image (extra: benchmarks) is missing")
+    rng = np.random.default_rng(1)
+    truth = np.repeat(np.cumsum(rng.random((32, 40, 1), dtype=np.float32), axis=0) / 32, 3, axis=-1)
+    noise = rng.normal(0, 1, truth.shape).astype(np.float32)
+    assert metrics.ssim(truth, truth) == pytest.approx(1)
+    values = [metrics.ssim(truth + np.float32(sigma) * noise, truth) for sigma in (0.01, 0.05, 0.2)]
+    assert values == sorted(values, reverse=True)
+
+
+@pytest.mark.skipif(not LPIPS_WEIGHTS.exists(), reason=f"{LPIPS_WEIGHTS} is missing")
+def test_lpips_grows_with_noise_and_is_zero_for_equal() -> None:
+    pytest.importorskip("torch", reason="torch (extra: train) is missing")
+    lpips = metrics.Lpips(LPIPS_WEIGHTS)
+    rng = np.random.default_rng(2)
+    truth = np.repeat(rng.random((64, 72, 1), dtype=np.float32), 3, axis=-1) * 0.2 + 0.4
+    noise = rng.normal(0, 1, truth.shape).astype(np.float32)
+    assert lpips(truth, truth) == pytest.approx(0, abs=1e-6)
+    values = [lpips(truth + np.float32(sigma) * noise, truth) for sigma in (0.02, 0.1)]
+    assert 0 < values[0] < values[1]
+
+
+def test_bootstrap_covers_the_mean_and_shrinks_with_images() -> None:
+    rng = np.random.default_rng(3)
+    few, many = metrics.bootstrap(rng.normal(5, 1, 10)), metrics.bootstrap(rng.normal(5, 1, 400))
+    assert many.low < many.value < many.high
+    assert many.high - many.low < few.high - few.low
+    assert many.high - many.low == pytest.approx(4 * 1 / 20, rel=0.2)
+    with pytest.raises(ValueError, match="no images"):
+        metrics.bootstrap([])
+
+
+def test_files_hold_integers_between_0_and_white() -> None:
+    frame = frame_of(np.array([[-3.2, 511.6], [900.4, 20000.0]], dtype=np.float32), "RGGB", COLOUR)
+    assert frame.mosaic.tolist() == [[0, 512], [900, 16383]]
+    assert frame.noise_profile is None
+
+
+def test_dark_levels_are_amplified_and_clipped() -> None:
+    names = [level.name for level in LEVELS]
+    assert names == ["U .001", "U .004", "U .012", "E x10", "E x100", "E x200", "E x300"]
+    dark = LEVELS[-1]
+    assert dark.draw.a == pytest.approx(1 / 15871)
+
+    class Taken:
+        level = dark
+
+    signal = np.array([-0.1, 0.001, 0.5], dtype=np.float32)
+    np.testing.assert_allclose(finished(Taken, signal), [0, 0.3, 1], rtol=1e-6)  # type: ignore[arg-type]
+
+
+def test_seeds_depend_on_the_words_only() -> None:
+    assert seed_of("noise", "a", "b") == seed_of("noise", "a", "b") != seed_of("noise", "a", "c")
