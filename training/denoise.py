@@ -63,7 +63,7 @@ class Samples(IterableDataset[tuple[np.ndarray, ...]]):
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         torch.set_num_threads(1)
-        scenes = CleanScenes(self.folder)
+        scenes = CleanScenes(self.folder, synthetic=self.config.mix.synthetic_scenes)
         rng = np.random.default_rng(self.seed)
         while True:
             drawn = [draw_sample(rng, scenes, self.config.patch, self.config.mix) for _ in range(self.config.batch)]

@@ -46,6 +46,7 @@ class Mix:
     xtrans: float = 0.15
     monochrome: float = 0.04
     synthetic: float = 0.06
+    synthetic_scenes: int = 12  # how many different ones
     flat: float = 0.03
     smaller: float = 0.35  # photographs taken at reduced size, for sharper detail
     exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error

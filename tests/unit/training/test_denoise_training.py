@@ -1,0 +1,119 @@
+"""The training set-up: domain, data, one tiny run that resumes, and the export of what it made."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="torch is in the train extra")
+
+from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
+from plugin_core.models import load_package  # noqa: E402
+from training.denoise import Config, LevelBalance, read_config, schedule, train  # noqa: E402
+from training.export import export  # noqa: E402
+from training.network import NetworkShape, RawUNet, stabilise, unstabilise  # noqa: E402
+from training.scenes import CleanScenes, Mix, draw_sample, photograph_names  # noqa: E402
+
+TINY = Config(
+    "denoise-tiny",
+    NetworkShape((8, 8), (0, 1), (1,)),
+    steps=6,
+    batch=2,
+    patch=32,
+    warmup=2,
+    mix=Mix(synthetic_scenes=1),
+)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["file,split"]
+    for index in range(6):
+        picture = rng.integers(0, 255, (260 + index, 300, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"p{index}.png")
+        rows.append(f"p{index}.png,{'val' if index % 3 == 0 else 'train'}")
+    (folder / "split.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("a", [0.0, 1e-5, 1e-3, 0.02])
+@pytest.mark.parametrize("b", [1e-9, 1e-5, 1e-3])
+def test_stabiliser_has_an_exact_inverse_and_unit_noise(a, b):
+    at, ct = torch.tensor(a, dtype=torch.float64), torch.tensor(b + 0.375 * a * a, dtype=torch.float64)
+    x = torch.linspace(-0.05, 1.1, 500, dtype=torch.float64)
+    z = stabilise(x, at, ct)
+    assert bool((z[1:] > z[:-1]).all())
+    torch.testing.assert_close(unstabilise(z, at, ct), x)
+    level = 0.4
+    noisy = level + (a * level + b) ** 0.5 * torch.randn(40000, dtype=torch.float64, generator=torch.manual_seed(1))
+    assert float(stabilise(noisy, at, ct).std()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_new_network_returns_its_input():
+    network = RawUNet(TINY.shape)
+    planes = torch.rand(1, 4, 16, 16) - 0.1
+    a, b = torch.full((1, 4, 1, 1), 1e-3), torch.full((1, 4, 1, 1), 1e-5)
+    torch.testing.assert_close(network(planes, torch.zeros(1, 8, 16, 16), a, b), planes, atol=1e-5, rtol=1e-5)
+
+
+def test_samples_are_reproducible_and_of_every_kind(photos):
+    scenes = CleanScenes(photos, synthetic=1)
+    first, again = (draw_sample(np.random.default_rng(5), scenes, 32, Mix()) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    noisy, clean, colours, told = first
+    assert noisy.shape == clean.shape == (4, 16, 16)
+    assert colours.shape == (8, 16, 16)
+    assert (told > 0).all()
+    rng = np.random.default_rng(6)
+    reds = {float(draw_sample(rng, scenes, 32, Mix())[2][:4].mean()) for _ in range(120)}
+    assert len(reds) >= 3  # Bayer 1/4, X-Trans near 2/9, monochrome 1/3
+
+
+def test_validation_photographs_never_train(photos):
+    assert not set(photograph_names(photos, "train")) & set(photograph_names(photos, "val"))
+    assert len(CleanScenes(photos, synthetic=0).pictures) == 4
+
+
+def test_balance_makes_levels_weigh_the_same():
+    balance = LevelBalance()
+    bins = torch.tensor([0, 0, 20, 20])
+    for _ in range(400):
+        weights = balance.weights(torch.tensor([1.0, 1.0, 100.0, 100.0]), bins)
+    assert float(weights[0]) == pytest.approx(100 * float(weights[2]), rel=0.01)
+
+
+def test_schedule_ends_at_zero_by_steps_or_seconds():
+    timed = replace(TINY, steps=1000, max_seconds=10.0)
+    assert schedule(timed, 500, 0.0)[0] == pytest.approx(0.5)
+    assert schedule(timed, 0, 10.0)[0] == pytest.approx(1.0)
+    assert schedule(timed, 999, 0.0)[1] < 0.01
+    assert schedule(timed, 0, 0.0)[1] == pytest.approx(0.5)
+
+
+def test_every_committed_recipe_can_be_read():
+    recipes = sorted(Path("training/configs").glob("*.toml"))
+    assert {read_config(path).name for path in recipes} >= {"denoise-standard", "denoise-fast"}
+
+
+def test_a_run_resumes_and_its_export_runs(photos, tmp_path):
+    out = tmp_path / "runs"
+    train(replace(TINY, steps=3), photos, out, 0.0, 1)
+    assert json.loads((out / "denoise-tiny.log.jsonl").read_text().splitlines()[-1])["step"] == 3
+    train(TINY, photos, out, 0.0, 1)
+    lines = [json.loads(line) for line in (out / "denoise-tiny.log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 3, 6]
+    assert lines[-1]["validation"]["mean"] > 10
+    folder = tmp_path / "tiny"
+    export(TINY, out / "denoise-tiny.safetensors", folder, "# tiny\n", {}, "0.0.1")
+    package = load_package(folder)
+    session = open_session(package)
+    assert package.manifest.alignment == TINY.shape.alignment
+    assert session.run(*(np.ones((1, n, 8, 8), np.float32) for n in (4, 8)), *[np.ones((1, 4, 1, 1), np.float32)] * 2
+                       ).shape == (1, 4, 8, 8)  # fmt: skip
