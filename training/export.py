@@ -122,6 +122,32 @@ def write_onnx(network: RawUNet, path: Path, given: Example) -> None:
     )
 
 
+def sealed(manifest: dict[str, object], folder: Path) -> None:
+    """Writes manifest.json with the checksums of the package's files as they are now."""
+    files = ["model.onnx", "golden.npz", "card.md", "weights.safetensors"]
+    manifest["sha256"] = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def figures_table(measured: dict[str, object]) -> str:
+    """The card's table of measured figures, Markdown; a sentence where nothing has been measured yet."""
+    rows = measured.get("rows")
+    if not isinstance(rows, list):
+        return "Not measured yet for these weights."
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    lines += ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
+    return "\n".join(lines) + f"\n\nMade by `{measured['command']}`; {measured['note']}"
+
+
+def refresh(folder: Path, card: str, measured: dict[str, object]) -> None:
+    """Renews card and figures of a package whose weights stay as they are."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["measured"] = measured
+    (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
+    sealed(manifest, folder)
+
+
 def export(config: Config, weights: Path, folder: Path, card: str, measured: dict[str, object], version: str) -> None:
     """Writes the package. `measured` and `card` hold figures made by benchmarks/ with these very weights."""
     network = RawUNet(config.shape).eval()
@@ -142,10 +168,9 @@ def export(config: Config, weights: Path, folder: Path, card: str, measured: dic
     )
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
-    (folder / "card.md").write_text(card, encoding="utf-8")
-    files = ["model.onnx", "golden.npz", "card.md", "weights.safetensors"]
+    (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
     name = config.name.removeprefix("denoise-")
-    manifest = {
+    manifest: dict[str, object] = {
         "format": 1,
         "id": name,
         "version": version,
@@ -164,9 +189,8 @@ def export(config: Config, weights: Path, folder: Path, card: str, measured: dic
         "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "
         f"python -m training.export training/configs/{config.name}.toml",
         "measured": measured,
-        "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    sealed(manifest, folder)
     print(json.dumps({k: manifest[k] for k in ("id", "version", "halo", "parameters", "remaining_noise")}))
 
 
@@ -177,6 +201,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="default runs/<name>.safetensors")
     parser.add_argument("--out", type=Path, help="default plugin_core/models/store/<id>")
     parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--figures-only", action="store_true", help="renew card and figures, keep the weights")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
     name = config.name.removeprefix("denoise-")
@@ -185,6 +210,9 @@ def main() -> None:
     figures = Path("training/cards") / f"{config.name}.json"
     measured = json.loads(figures.read_text()) if figures.exists() else {}
     weights = arguments.weights or Path("runs") / f"{config.name}.safetensors"
+    if arguments.figures_only:
+        refresh(folder, card.read_text(encoding="utf-8"), measured)
+        return
     export(config, weights, folder, card.read_text(encoding="utf-8"), measured, arguments.version)
 
 
