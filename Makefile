@@ -17,7 +17,7 @@ REQUIRED := pyproject.toml constraints.txt
 install: $(SERVING)
 
 demo: $(SERVING)
-	$(BIN)/python -m simulation.demo $(if $(RAW),--raw "$(RAW)")
+	$(BIN)/python -m examples.demo $(if $(RAW),--raw "$(RAW)")
 
 test: $(TESTING)
 	$(BIN)/ruff format --check .
@@ -33,8 +33,10 @@ protos: $(TESTING)
 benchmarks: $(MEASURING)
 	$(BIN)/python -m benchmarks
 
+MODEL ?= standard
 train: $(TESTING)
-	$(BIN)/python -m training.denoise training/configs/denoise-standard.toml
+	$(BIN)/python -m training.denoise training/configs/denoise-$(MODEL).toml
+	$(BIN)/python -m training.export training/configs/denoise-$(MODEL).toml
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache
