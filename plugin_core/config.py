@@ -50,7 +50,7 @@ class Limits:
 class TilingConfig:
     """How large a tile's inner part may be, in photosites; the model's halo comes on top."""
 
-    inner: int = 1024
+    inner: int = 1536
 
     def __post_init__(self) -> None:
         if self.inner < 64:
