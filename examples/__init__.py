@@ -1,0 +1,1 @@
+"""Programs to read and to run: the demo, and the shortest client there is."""
