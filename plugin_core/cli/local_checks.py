@@ -17,7 +17,7 @@ from plugin_core.io.worker import DecodeWorker
 from plugin_core.models.package import ModelPackage
 from plugin_core.models.registry import Registry
 
-__all__ = ["find_models", "verify_files", "verify_model"]
+__all__ = ["VerifyReport", "find_models", "verify_files", "verify_model"]
 
 
 def verify_files(source: Path, result: Path) -> VerifyReport:

@@ -1,10 +1,8 @@
-"""What a person or a program sees on stderr while files are worked on: a bar, JSON lines, or messages only."""
+"""What a person sees on stderr while files are worked on: a bar, or messages only; programs see progress_json."""
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -15,7 +13,7 @@ from plugin_core.cli.inputs import Job
 if TYPE_CHECKING:
     from plugin_core.client.values import Progress, Restored
 
-__all__ = ["BarReport", "JsonReport", "Report", "TextReport", "Totals", "make_report"]
+__all__ = ["BarReport", "Report", "TextReport", "Totals", "make_report"]
 
 # Share of a job's time by stage for a large Bayer file: it only moves the bar, the server knows the time left.
 _WEIGHTS = {"RECEIVE": 0.02, "QUEUE": 0.0, "DECODE": 0.08, "NOISE": 0.03, "RESTORE": 0.77, "WRITE": 0.09, "SEND": 0.01}
@@ -159,82 +157,11 @@ class BarReport(TextReport):
         click.echo(text, err=True)
 
 
-class JsonReport:
-    """One JSON object a line, for programs; docs/api.md lists the fields. Nothing else is written to stderr."""
-
-    def start(self, job: Job, index: int, count: int) -> None:
-        """{"event": "start", "file", "output", "index", "count"}"""
-        self._job = {"file": str(job.source), "index": index, "count": count}
-        self._emit("start", **self._job, output=str(job.target))
-
-    def step(self, step: Progress) -> None:
-        """{"event": "progress", "file", "index", "count", "stage", "fraction", "eta_s", "queue_position"}"""
-        self._emit(
-            "progress",
-            **self._job,
-            stage=step.stage.name.lower(),
-            fraction=round(step.fraction, 4),
-            eta_s=None if step.eta_s is None else round(step.eta_s, 1),
-            queue_position=step.queue_position,
-        )
-
-    def note(self, text: str) -> None:
-        """{"event": "note", "message"}"""
-        self._emit("note", message=text)
-
-    def done(self, job: Job, restored: Restored) -> None:
-        """{"event": "done", "file", "output", and what the server says of the job}"""
-        noise = restored.noise
-        self._emit(
-            "done",
-            file=str(job.source),
-            output=str(job.target),
-            change_map=_text(restored.change_map),
-            size_bytes=restored.size_bytes,
-            sha256=restored.sha256,
-            source_sha256=restored.source_sha256,
-            model=restored.model_id,
-            model_version=restored.model_version,
-            device=restored.device,
-            from_cache=restored.from_cache,
-            megapixels=restored.megapixels,
-            mean_change=restored.mean_change,
-            seconds=round(restored.client_seconds, 3),
-            stages={stage.name.lower(): round(seconds, 3) for stage, seconds in restored.seconds.items()},
-            noise={"a": noise.a, "b": noise.b, "source": noise.source, "confidence": noise.confidence},
-            warnings=restored.warnings,
-            job_id=restored.job_id,
-        )
-
-    def skipped(self, job: Job, why: str) -> None:
-        """{"event": "skipped", "file", "output", "message"}"""
-        self._emit("skipped", file=str(job.source), output=str(job.target), message=why)
-
-    def failed(self, job: Job, message: str, reason: str, code: ExitCode) -> None:
-        """{"event": "error", "file", "output", "message", "reason", "exit_code"}"""
-        self._emit(
-            "error", file=str(job.source), output=str(job.target), message=message, reason=reason, exit_code=int(code)
-        )
-
-    def fatal(self, message: str, reason: str, code: ExitCode) -> None:
-        """{"event": "error", "message", "reason", "exit_code"}: no file was started"""
-        self._emit("error", message=message, reason=reason, exit_code=int(code))
-
-    def summary(self, totals: Totals, code: ExitCode) -> None:
-        """{"event": "summary", "restored", "skipped", "failed", "not_tried", "exit_code"}"""
-        counts = {"restored": totals.restored, "skipped": totals.skipped, "failed": len(totals.codes)}
-        self._emit("summary", **counts, not_tried=totals.not_tried, exit_code=int(code))
-
-    def close(self) -> None:
-        """Nothing is left behind."""
-
-    def _emit(self, event: str, **fields: object) -> None:
-        click.echo(json.dumps({"event": event, **fields}), err=True)
-
-
 def make_report(kind: str | None) -> Report:
     """The report by name; None is a bar on a terminal and messages only elsewhere."""
     if kind == "json":
+        from plugin_core.cli.progress_json import JsonReport
+
         return JsonReport()
     if kind == "bar" or (kind is None and sys.stderr.isatty()):
         return BarReport()
@@ -244,7 +171,3 @@ def make_report(kind: str | None) -> Report:
 def _clock(seconds: float) -> str:
     whole = max(round(seconds), 1)
     return f"{whole} s" if whole < 100 else f"{whole // 60}:{whole % 60:02d} min"
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -12,7 +12,7 @@ from plugin_core.cli.connect import server_part
 from plugin_core.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from plugin_core.io.source_file import VerifyReport
+    from plugin_core.cli.local_checks import VerifyReport
 
 __all__ = ["report_text", "verify"]
 
