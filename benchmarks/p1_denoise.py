@@ -218,9 +218,9 @@ def section(quick: bool = False) -> str:
 NOTE = (
     "{n} photographs marked `val`, none of which trained a model; central 768 x 768 or all of a smaller one. Seven "
     "noise levels, one fixed draw per photograph, level and CFA. `U` is bright with much noise, `E xr` a file of dark "
-    "integers (1 DN per electron, read noise 3 DN), restored as it is and amplified r times afterwards. Every mosaic is "
-    "clipped to [0, 1] before a figure. Known: the true noise is given. Blind: a file without NoiseProfile from an unknown "
-    "camera. In brackets the 95 % bootstrap interval over photographs, n how many; differences are paired by "
+    "integers (1 DN per electron, read noise 3 DN), restored as it is and amplified r times afterwards. Every mosaic "
+    "is clipped to [0, 1] before a figure. Known: the true noise is given. Blind: a file without NoiseProfile from an "
+    "unknown camera. In brackets the 95 % bootstrap interval over photographs, n how many; differences are paired by "
     "photograph.\n\nBM3D: generalised Anscombe transform, each Bayer phase a picture (X-Trans: the mosaic after its "
     "smooth local colour is subtracted), exact unbiased inverse, true noise; `BM3D mosaic` is that second way on "
     "Bayer. PMRID: its published weights, through its k-sigma transform with the true noise. LPIPS v0.1, AlexNet.\n"
