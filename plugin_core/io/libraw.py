@@ -221,12 +221,32 @@ def _color_facts(
         neutral = [gains[1] / v for v in gains]
         shared["as_shot_neutral"] = tuple(v / max(neutral) for v in neutral)
     matrix = np.asarray(raw.rgb_xyz_matrix, dtype=np.float64)[:3]
-    values = tuple(round(v * 10000) / 10000 for v in matrix.ravel().tolist())
-    if not any(values):
-        warnings.append("LibRaw knows no colour matrix for this camera: sRGB's is written, colours are rough")
-        values = XYZ_TO_SRGB
+    if not matrix.any():
+        matrix = _rendering_matrix(raw)
+        warnings.append("LibRaw tells no colour matrix for this camera: the one that it renders with is written")
+    values = tuple(round(v, 6) for v in matrix.ravel().tolist())
     shared["color"] = ColorCalibration(values, 21)
     return shared, tuple(warnings)
+
+
+def _rendering_matrix(raw: Any) -> NDArray[np.float64]:
+    """XYZ -> camera, (3, 3), from LibRaw's own small renderings with and without colour: some cameras' is hidden.
+
+    sRGB's matrix where those two are no linear map of each other.
+    """
+    to_srgb = np.array(XYZ_TO_SRGB).reshape(3, 3)
+    options: dict[str, Any] = {"user_wb": [1.0] * 4, "gamma": (1, 1), "no_auto_bright": True, "output_bps": 16}
+    options |= {"half_size": True, "user_flip": 0, "adjust_maximum_thr": 0.0}
+    camera = raw.postprocess(output_color=rawpy.ColorSpace.raw, **options)[::2, ::2].reshape(-1, 3) / 65535
+    srgb = raw.postprocess(output_color=rawpy.ColorSpace.sRGB, **options)[::2, ::2].reshape(-1, 3) / 65535
+    usable = (np.minimum(camera, srgb).min(axis=1) > 0.002) & (np.maximum(camera, srgb).max(axis=1) < 0.95)
+    if usable.sum() < 100:
+        return to_srgb
+    to_rgb, *_ = np.linalg.lstsq(camera[usable], srgb[usable], rcond=None)
+    error = np.abs(camera[usable] @ to_rgb - srgb[usable]).max()
+    if error > 1e-3 or abs(np.linalg.det(to_rgb)) < 1e-3:
+        return to_srgb
+    return np.asarray(np.linalg.inv(to_rgb.T) @ to_srgb)
 
 
 def _with_libraw(found: Exposure, raw: Any) -> Exposure:
@@ -248,6 +268,9 @@ def demosaic(path: Path, limits: Limits, allocate: Allocate = np.empty) -> NDArr
     try:
         with rawpy.imread(str(path)) as raw:
             check_pixels(raw.sizes.raw_height, raw.sizes.raw_width, name, limits)
+            pattern = raw.raw_pattern  # decodes
+            if pattern is not None and len(pattern) == 6 and min(raw.sizes.height, raw.sizes.width) < 512:
+                raise refused(name, "an X-Trans mosaic of less than 512 photosites a side, too small for a demosaic")
             gains = [float(v) for v in raw.camera_whitebalance[:3]]
             gains = gains if min(gains) > 0 and raw.num_colors == 3 else [1.0, 1.0, 1.0]
             gains = [v / max(gains) for v in gains]
