@@ -192,7 +192,7 @@ class Run:
         """True if the result is there. Raises OptionError if something else has its name."""
         if not job.target.exists():
             return False
-        why = difference(job.target, job.source, self._options, self._mask is not None)
+        why = difference(job.target, job.source, self._options, self._mask)
         if why:
             raise OptionError(f"{job.target}: exists already and {why}", "OUTPUT_EXISTS")
         if job.change_map is not None and not job.change_map.exists():

@@ -43,11 +43,8 @@ def provenance(path: Path) -> dict[str, str]:
     return found
 
 
-def difference(target: Path, source: Path, options: DenoiseOptions, masked: bool) -> str:
-    """Why an existing target is not what these options would make of the source; "" if it is.
-
-    A mask's content is not in the file, so a masked result never counts as done.
-    """
+def difference(target: Path, source: Path, options: DenoiseOptions, mask: Path | None) -> str:
+    """Why an existing target is not what these options would make of the source; "" if it is."""
     made = provenance(target)
     if not made:
         return "was not written by neural-isp"
@@ -56,8 +53,8 @@ def difference(target: Path, source: Path, options: DenoiseOptions, masked: bool
     for name, value in (("Strength", options.strength), ("Luma", options.luma), ("Chroma", options.chroma)):
         if made.get(name) != f"{value:.4g}":
             return f"was made with {name.lower()} {made.get(name, 'unknown')}, not {value:.4g}"
-    if masked or made.get("Mask", "no") != "no":
-        return "was made with a mask" if not masked else "may have been made with another mask"
+    if made.get("Mask", "no") != (_sha256(mask) if mask else "no"):
+        return "was made with another mask" if mask else "was made with a mask"
     if options.model and made.get("ModelId", options.model) != options.model:
         return f"was made with model {made['ModelId']}, not {options.model}"
     if (made.get("NoiseSource") == "user") != (options.noise is not None) or not _same_noise(made, options):

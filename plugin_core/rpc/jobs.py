@@ -108,7 +108,8 @@ class DenoiseRun:
         self.token.check()
         with self.clock.stage(pb.STAGE_DECODE):
             source = self.rooms.worker.read(raw.path, raw.name)
-            mask = next((read_mask(one.path) for one in self.files if one.role == "mask"), None)
+            mask_file = next((one for one in self.files if one.role == "mask"), None)
+            mask = read_mask(mask_file.path) if mask_file else None
         if self.job.output is Output.CFA and isinstance(source.image, LinearImage):
             raise OptionError(f"{raw.name}: is demosaiced already; no CFA output can be made of it", "OUTPUT_KIND")
         yield progress(pb.STAGE_NOISE)
@@ -131,7 +132,8 @@ class DenoiseRun:
         yield progress(pb.STAGE_WRITE)
         self.token.check()
         with self.clock.stage(pb.STAGE_WRITE):
-            restoration = Restoration(self.job, source, raw.sha256, profile, residual, mask, package)
+            mask_sha256 = mask_file.sha256 if mask_file else ""
+            restoration = Restoration(self.job, source, raw.sha256, profile, residual, mask, mask_sha256, package)
             write_results(restoration, self.folder, self.rooms.worker, summary)
         return summary
 

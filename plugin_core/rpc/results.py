@@ -40,6 +40,7 @@ class Restoration:
     profile: NoiseProfile
     residual: Residual | None
     mask: FloatArray | None
+    mask_sha256: str
     package: ModelPackage | None
 
 
@@ -180,7 +181,7 @@ def _provenance(made: Restoration) -> dict[str, str]:
         "Strength": f"{made.job.blend.strength:.4g}",
         "Luma": f"{made.job.blend.luma:.4g}",
         "Chroma": f"{made.job.blend.chroma:.4g}",
-        "Mask": "yes" if made.mask is not None else "no",
+        "Mask": made.mask_sha256 or "no",
         "Output": made.job.output.name.lower(),
         "Compression": made.job.compression.name.lower(),
         "NoiseA": " ".join(f"{value:.6g}" for value in made.profile.a),
