@@ -221,8 +221,8 @@ def section() -> str:
 
 NOTE = (
     f"A warm server in its own process on a Unix socket, cache off; median of {REPEATS} requests, from the call to the "
-    "renamed file. The source is a noisy synthetic Bayer DNG in lossless-JPEG tiles without a NoiseProfile, so noise is "
-    "measured too. Memory is the peak over the server's process tree, sampled every 50 ms: PSS counts shared pages "
+    "renamed file. The source is a noisy synthetic Bayer DNG in lossless-JPEG tiles without a NoiseProfile, so noise "
+    "is measured too. Memory is the peak over the server's process tree, sampled every 50 ms: PSS counts shared pages "
     "once, RSS in every process. `moving` is everything but queue, noise and network. "
 )
 ALONE = "Through ONNX Runtime in one process, in turn, one tile of 1152 x 1152 photosites:\n"
