@@ -95,6 +95,9 @@ def denoise(
     except (IspError, ServerError) as error:
         report.fatal(error.message, error.reason, exit_code(error))
         return int(exit_code(error))
+    except KeyboardInterrupt as error:
+        report.fatal("interrupted", "INTERRUPTED", exit_code(error))
+        return int(ExitCode.INTERRUPTED)
     finally:
         report.close()
 
@@ -132,18 +135,19 @@ class Run:
         """The exit code for the whole plan. Raises KeyboardInterrupt as it comes."""
         for note in todo.notes:
             self._report.note(note)
+        interrupted = [ExitCode.INTERRUPTED]
+        self._totals.unfinished = len(todo.jobs)
         try:
             for index, job in enumerate(todo.jobs, 1):
-                if not self._one(job, index, len(todo.jobs), todo.batch):
-                    self._totals.not_tried = len(todo.jobs) - index
+                going_on = self._one(job, index, len(todo.jobs), todo.batch)
+                self._totals.unfinished -= 1
+                if not going_on:
                     break
-        except KeyboardInterrupt:
-            self._totals.codes.append(ExitCode.INTERRUPTED)
-            raise
+            interrupted = []
         finally:
             if self._client is not None:
                 self._client.close()
-            code = worst(self._totals.codes)
+            code = worst([*self._totals.codes, *interrupted])
             if todo.batch:
                 self._report.summary(self._totals, code)
         return code
@@ -182,7 +186,7 @@ class Run:
             if isinstance(error, ServerLost):
                 self._client.close()
                 self._client = None
-            return True
+            return error.reason != "SERVER_UNREACHABLE"
         self._totals.restored += 1
         self._report.done(job, restored)
         click.echo(os.fsencode(job.target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,7 +36,7 @@ class Totals:
         self.restored = 0
         self.skipped = 0
         self.codes: list[ExitCode] = []
-        self.not_tried = 0
+        self.unfinished = 0
 
     @property
     def line(self) -> str:
@@ -43,7 +44,7 @@ class Totals:
         parts = [f"{self.restored} restored"]
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         parts += [f"{len(self.codes)} failed"] if self.codes else []
-        parts += [f"{self.not_tried} not tried"] if self.not_tried else []
+        parts += [f"{self.unfinished} not done"] if self.unfinished else []
         return ", ".join(parts)
 
 
@@ -124,10 +125,12 @@ class BarReport(TextReport):
         self._bar = self._tqdm(
             total=1.0,
             desc=f"[{index}/{count}] {name}" if count > 1 else name,
-            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {postfix}",
+            unit="",
+            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {unit}",
             leave=False,
             file=sys.stderr,
-            dynamic_ncols=True,
+            ncols=shutil.get_terminal_size().columns,
+            nrows=20,  # or tqdm hides the bar on terminals that don't know their height
         )
 
     def step(self, step: Progress) -> None:
@@ -142,8 +145,8 @@ class BarReport(TextReport):
             words += f", {step.queue_position} ahead"
         if step.eta_s is not None:
             words += f", {_clock(step.eta_s)} left"
-        self._bar.set_postfix_str(words, refresh=False)
-        self._bar.update(max(position - self._bar.n, 0.0))
+        self._bar.unit = words
+        self._bar.n = max(position, self._bar.n)
         self._bar.refresh()
 
     def close(self) -> None:

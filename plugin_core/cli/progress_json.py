@@ -80,9 +80,9 @@ class JsonReport:
         self._emit("error", message=message, reason=reason, exit_code=int(code))
 
     def summary(self, totals: Totals, code: ExitCode) -> None:
-        """{"event": "summary", "restored", "skipped", "failed", "not_tried", "exit_code"}"""
+        """{"event": "summary", "restored", "skipped", "failed", "unfinished", "exit_code"}"""
         counts = {"restored": totals.restored, "skipped": totals.skipped, "failed": len(totals.codes)}
-        self._emit("summary", **counts, not_tried=totals.not_tried, exit_code=int(code))
+        self._emit("summary", **counts, unfinished=totals.unfinished, exit_code=int(code))
 
     def close(self) -> None:
         """Nothing is left behind."""

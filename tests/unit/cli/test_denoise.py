@@ -193,7 +193,7 @@ def test_json_progress(run: Run, service: Service, shoot: Path) -> None:
     done, error, last = (next(e for e in events if e["event"] == name) for name in ("done", "error", "summary"))
     assert (done["output"], done["model"], done["noise"]["source"]) == ("out/a.dng", "standard", "measured")
     assert (error["reason"], error["exit_code"], error["file"]) == ("TRUNCATED", 3, "shoot/b.nef")
-    assert last == {"event": "summary", "restored": 1, "skipped": 0, "failed": 1, "not_tried": 0, "exit_code": 3}
+    assert last == {"event": "summary", "restored": 1, "skipped": 0, "failed": 1, "unfinished": 0, "exit_code": 3}
 
 
 def test_json_progress_even_when_nothing_starts(run: Run, shoot: Path) -> None:
@@ -213,6 +213,7 @@ def test_no_server(run: Run, shoot: Path) -> None:
     assert ran.code == 6
     assert "no neural-isp server answers at unix:///nowhere/at-all" in ran.err
     assert ran.out == ""
+    assert ran.err.splitlines()[-1] == "0 restored, 1 failed, 2 not done"  # what nobody answers is asked once
 
 
 def test_interrupt_ends_the_batch(run: Run, service: Service, shoot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +223,7 @@ def test_interrupt_ends_the_batch(run: Run, service: Service, shoot: Path, monke
     monkeypatch.setattr("plugin_core.cli.progress.TextReport.step", interrupt)
     ran = run("denoise", shoot, "-o", "out", "--progress", "none")
     assert (ran.code, ran.out) == (130, "")
+    assert ran.err.splitlines() == ["0 restored, 3 not done", "neural-isp: interrupted"]
     assert os.listdir("out") == []
     assert len(service.seen) == 1
 
