@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from plugin_core.frame import CfaKind, LinearImage, NoiseProfile, RawFrame, Rect
 from plugin_core.io.levels import Levels
 from plugin_core.io.source_file import Metadata, TiffTag
 
-__all__ = ["ExtraTag", "ifd0_tags", "linear_tags", "mosaic_tags", "noise_tags"]
+__all__ = [
+    "BAYER_GREEN_SPLIT",
+    "OPCODE_LIST_1",
+    "OPCODE_LIST_2",
+    "ExtraTag",
+    "ifd0_tags",
+    "linear_tags",
+    "mosaic_tags",
+    "noise_tags",
+]
 
 ExtraTag = tuple[int, int, int, Any, bool]
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
-OPCODE_LIST_1, OPCODE_LISTS = 51008, (51008, 51009, 51022)
+OPCODE_LIST_1, OPCODE_LIST_2, BAYER_GREEN_SPLIT = 51008, 51009, 50733
 
 
 def _rationals(values: Iterable[float], denominator: int = 10000) -> tuple[int, ...]:
@@ -78,9 +87,9 @@ def _crop_tags(crop: Rect) -> list[ExtraTag]:
     ]
 
 
-def _raw_tags(metadata: Metadata, keep_defects: bool) -> list[ExtraTag]:
-    """The source's opcode lists and rendering hints. List 1 names raw defects by value: for untouched samples only."""
-    return _verbatim([tag for tag in metadata.raw_tags if tag.code != OPCODE_LIST_1 or keep_defects])
+def _raw_tags(metadata: Metadata, left_out: Container[int]) -> list[ExtraTag]:
+    """The source's opcode lists and rendering hints."""
+    return _verbatim([tag for tag in metadata.raw_tags if tag.code not in left_out])
 
 
 def mosaic_tags(frame: RawFrame, levels: Levels, metadata: Metadata, area: Rect | None) -> list[ExtraTag]:
@@ -107,14 +116,19 @@ def mosaic_tags(frame: RawFrame, levels: Levels, metadata: Metadata, area: Rect 
             (50710, BYTE, 3, bytes((0, 1, 2)), True),  # CFAPlaneColor
             (50711, SHORT, 1, 1, True),  # CFALayout: rectangular
         ]
-    return tags + _raw_tags(metadata, keep_defects=levels.unchanged and area is not None)
+    # List 1 names defects by raw value and place: it holds for untouched samples only.
+    return tags + _raw_tags(metadata, () if levels.unchanged and area is not None else (OPCODE_LIST_1,))
 
 
-def linear_tags(image: LinearImage, metadata: Metadata) -> list[ExtraTag]:
-    """Levels and crop of a linear raw IFD: black 0, white 65535 and no RepeatDim, else RawTherapee shows a cast."""
+def linear_tags(image: LinearImage, metadata: Metadata, was_mosaic: bool) -> list[ExtraTag]:
+    """Levels and crop of a linear raw IFD: black 0, white 65535 and no RepeatDim, else RawTherapee shows a cast.
+
+    was_mosaic: the source's tags that speak of a mosaic's samples are left out.
+    """
+    left_out = (OPCODE_LIST_1, OPCODE_LIST_2, BAYER_GREEN_SPLIT) if was_mosaic else (OPCODE_LIST_1,)
     return [
         (50714, RATIONAL, 3, (0, 1) * 3, True),
         (50717, LONG, 3, (65535,) * 3, True),
         *_crop_tags(image.default_crop),
-        *_raw_tags(metadata, keep_defects=False),
+        *_raw_tags(metadata, left_out),
     ]

@@ -22,7 +22,7 @@ __all__ = ["encode_tiles", "tile_side"]
 Block = Callable[[int, int, int, int], UInt16Array]  # top, left, height, width -> samples
 
 
-def tile_side(height: int, width: int, longest: int = 512) -> int:
+def tile_side(height: int, width: int, longest: int = 256) -> int:
     """The side of the square tiles for an image; 0 where it is too small for any."""
     side = longest
     while side > min(height, width):

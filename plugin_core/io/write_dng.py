@@ -18,7 +18,15 @@ import tifffile
 from plugin_core.errors import FileFormatError, LimitError
 from plugin_core.frame import CfaKind, LinearImage, NoiseProfile, RawFrame, Rect, UInt16Array
 from plugin_core.io.atomic import atomic_write
-from plugin_core.io.dng_build import OPCODE_LIST_1, ExtraTag, ifd0_tags, linear_tags, mosaic_tags, noise_tags
+from plugin_core.io.dng_build import (
+    OPCODE_LIST_1,
+    OPCODE_LIST_2,
+    ExtraTag,
+    ifd0_tags,
+    linear_tags,
+    mosaic_tags,
+    noise_tags,
+)
 from plugin_core.io.encode import Block, encode_tiles, tile_side
 from plugin_core.io.levels import choose_levels, quantised
 from plugin_core.io.preview import render_preview, shrink
@@ -87,7 +95,10 @@ def write_dng(
     Raises OptionError (OUTPUT_EXISTS, OUTPUT_UNWRITABLE) or LimitError (DISK_FULL).
     """
     metadata = source.metadata
-    raw = _mosaic(image, metadata, remaining_noise) if isinstance(image, RawFrame) else _linear(image, metadata)
+    if isinstance(image, RawFrame):
+        raw = _mosaic(image, metadata, remaining_noise)
+    else:
+        raw = _linear(image, metadata, was_mosaic=isinstance(source.image, RawFrame))
     planes = image.cfa.plane_count if isinstance(image, RawFrame) else 3
     raw.tags.extend(noise_tags(remaining_noise, noise_reduction_applied, planes))
     with atomic_write(path, options.overwrite) as part:
@@ -146,12 +157,15 @@ def _mosaic(frame: RawFrame, metadata: Metadata, remaining_noise: NoiseProfile |
     return _Raw(block, height, width, 1, photometric, tags, levels.notes + notes)
 
 
-def _linear(image: LinearImage, metadata: Metadata) -> _Raw:
+def _linear(image: LinearImage, metadata: Metadata, was_mosaic: bool) -> _Raw:
     black, white = np.array(image.black_level, np.float32), np.array(image.white_level, np.float32)
     unchanged = image.pixels.dtype == np.uint16 and not black.any() and bool((white == 65535).all())
     notes: tuple[str, ...] = ()
     if not unchanged:
         notes = ("linear levels rescaled to black 0, white 65535; values below black and above white are cut",)
+
+    if was_mosaic and any(tag.code == OPCODE_LIST_2 for tag in metadata.raw_tags):
+        notes += ("OpcodeList2 (gains of the mosaic) left out: a demosaiced picture can't carry it",)
 
     def block(top: int, left: int, h: int, w: int) -> UInt16Array:
         samples = image.pixels[top : top + h, left : left + w]
@@ -161,7 +175,7 @@ def _linear(image: LinearImage, metadata: Metadata) -> _Raw:
         return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
 
     height, width = image.pixels.shape[:2]
-    return _Raw(block, height, width, 3, 34892, linear_tags(image, metadata), notes)
+    return _Raw(block, height, width, 3, 34892, linear_tags(image, metadata, was_mosaic), notes)
 
 
 def _write_tiff(
