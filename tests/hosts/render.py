@@ -44,7 +44,9 @@ Version=349
 InputProfile=(camera)
 [RAW]
 DarkFrameAuto=false
-PreExposure={exposure:.6f}
+PreExposure={exposure:.9f}
+[RAW Bayer]
+Method={demosaic}
 [RAW X-Trans]
 Method=1-pass (medium)
 """
@@ -103,13 +105,16 @@ def render_libraw(path: Path, folder: Path) -> UInt16Array:
     return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
 
 
-def edit_of(bayer: bool, balance: tuple[float, float, float] | None) -> str:
-    """darktable's sidecar with these steps alone: PPG where `bayer`, white balance R, G, B where given."""
+def edit_of(bayer: bool, balance: tuple[float, float, float] | None, levels: tuple[int, int] | None) -> str:
+    """darktable's sidecar with these steps alone: PPG where `bayer`, white balance R, G, B and levels where given."""
     steps = []
-    if bayer:
-        steps.append(("demosaic", 4, struct.pack("<ifiiif", 0, 0.0, 0, PPG, 1, 0.2)))
+    if levels is not None:
+        black, white = levels
+        steps.append(("rawprepare", 2, struct.pack("<4i5Hxxi", 0, 0, 0, 0, *(black,) * 4, white, 0)))
     if balance is not None:
         steps.append(("temperature", 3, struct.pack("<4f", *balance, balance[1])))
+    if bayer:
+        steps.append(("demosaic", 4, struct.pack("<ifiiif", 0, 0.0, 0, PPG, 1, 0.2)))
     entries = [
         STEP.format(number=number, operation=operation, version=version, params=params.hex())
         for number, (operation, version, params) in enumerate(steps)
@@ -118,12 +123,16 @@ def edit_of(bayer: bool, balance: tuple[float, float, float] | None) -> str:
 
 
 def render_darktable(
-    path: Path, folder: Path, bayer: bool | None = None, balance: tuple[float, float, float] | None = None
+    path: Path,
+    folder: Path,
+    bayer: bool | None = None,
+    balance: tuple[float, float, float] | None = None,
+    levels: tuple[int, int] | None = None,
 ) -> UInt16Array:
     """darktable-cli's render without tone mapping, 16 bit; its settings and database live and die in `folder`.
 
     bayer: demosaic with PPG, repeatable to the bit; by default where LibRaw says the file is Bayer.
-    balance: white-balance factors R, G, B instead of the file's own.
+    balance: white-balance factors R, G, B; levels: black and white. Both instead of the file's own.
     """
     if bayer is None:
         with rawpy.imread(str(path)) as raw:
@@ -133,9 +142,9 @@ def render_darktable(
     settings.mkdir(parents=True)
     output = folder / f"{path.stem}.darktable.tif"
     command = ["darktable-cli", str(path)]
-    if bayer or balance:
+    if bayer or balance or levels:
         edit = folder / f"{path.stem}.xmp"
-        edit.write_text(edit_of(bayer, balance))
+        edit.write_text(edit_of(bayer, balance, levels))
         command.append(str(edit))
     command += [str(output), "--apply-custom-presets", "false", "--core", "--configdir", str(settings)]
     command += ["--library", ":memory:", "--disable-opencl", "--conf", "plugins/darkroom/workflow=none"]
@@ -143,16 +152,17 @@ def render_darktable(
     return run(command, output)
 
 
-def render_rawtherapee(path: Path, folder: Path, exposure: float = 1.0) -> UInt16Array:
+def render_rawtherapee(path: Path, folder: Path, exposure: float = 1.0, demosaic: str = "amaze") -> UInt16Array:
     """rawtherapee-cli's neutral render with the file's own matrix, 16 bit; its settings live in `folder`.
 
     exposure: factor on the raw values, for a file whose white RawTherapee takes from its own table of cameras.
+    demosaic: its name for Bayer; AMaZE, the default, turns differences of one in a million into other edges.
     """
     settings, cache = folder / "rawtherapee", folder / "rawtherapee-cache"
     for place in (settings, cache):
         place.mkdir(parents=True, exist_ok=True)
     profile = folder / "neutral.pp3"
-    profile.write_text(NEUTRAL_PP3.format(exposure=exposure))
+    profile.write_text(NEUTRAL_PP3.format(exposure=exposure, demosaic=demosaic))
     output = folder / f"{path.stem}.rawtherapee.tif"
     command = ["rawtherapee-cli", "-q", "-Y", "-o", str(output), "-t", "-b16", "-p", str(profile)]
     command += ["-c", str(path.resolve())]  # -c must be last, and paths absolute

@@ -22,17 +22,22 @@ from tests.hosts.sources import scene_frame
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 BARS = {"libraw": 68.0, "darktable": 90.0, "rawtherapee": 65.0}  # dB, peak 65535
-RAWTHERAPEE_WHITE = 16200  # of an ILCE-7M3's ARW, from its camconst.json; our DNG says 16383, which RawTherapee honours
+RAWTHERAPEE_WHITE = 16200  # our DNG says 16383, which RawTherapee honours
 KNOWN_WARNINGS = ("No IFD", "Nonstandard IFD")
 
 
 def settings(kind: str, host: str, is_source: bool) -> dict[str, Any]:
-    """What a host must be told so that source and result can be compared at all."""
-    if kind == "ARW" and host == "darktable":  # finds no white balance in an ARW without Sony's encrypted block
-        return {"balance": (2.0, 1.0, 1.6)}
-    if kind == "ARW" and host == "rawtherapee" and is_source:
-        return {"exposure": (RAWTHERAPEE_WHITE - 512) / (16383 - 512)}
-    return {}
+    """What a host must be told so that source and result can be compared at all: of an ARW it believes its own tables.
+
+    darktable: white 16300 from its cameras.xml, and no white balance without Sony's encrypted block.
+    RawTherapee: white 16200 from its camconst.json.
+    """
+    if kind != "ARW" or host == "libraw":
+        return {}
+    if host == "darktable":
+        return {"balance": (2.0, 1.0, 1.6), "levels": (512, 16383)}
+    scale = (RAWTHERAPEE_WHITE - 512) / (16383 - 512)
+    return {"demosaic": "fast", "exposure": scale if is_source else 1.0}
 
 
 def need(program: str | None) -> None:
