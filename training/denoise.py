@@ -74,7 +74,7 @@ class LevelBalance:
     """Running mean error per noise level, so that every level weighs the same in dB."""
 
     def __init__(self) -> None:
-        self.mean = torch.full((LEVEL_BINS,), float("nan"))
+        self.mean = torch.full((LEVEL_BINS,), 0.1)  # what a half-trained network leaves, in sigma squared
 
     def bins(self, a: Tensor, b: Tensor) -> Tensor:
         """The level of each sample by its sigma at 5 % of white, (N,) long."""
@@ -86,8 +86,8 @@ class LevelBalance:
         """1 / running mean of `error` (N,) in each sample's bin; updates the means."""
         for e, k in zip(error.tolist(), bins.tolist(), strict=True):
             old = float(self.mean[k])
-            self.mean[k] = e if math.isnan(old) else 0.98 * old + 0.02 * min(e, 3 * old)
-        return 1.0 / self.mean[bins].clamp(min=1e-8)
+            self.mean[k] = 0.98 * old + 0.02 * min(max(e, 0.3 * old), 3 * old)
+        return 1.0 / self.mean[bins].clamp(min=0.005)
 
 
 def loss_of(
@@ -222,7 +222,7 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
     average = copy.deepcopy(network)
     optimisers = build_optimisers(network, config)
     balance = LevelBalance()
-    step, seconds, typical = 0, 0.0, 0.0
+    step, seconds, typical, rescues, in_a_row = 0, 0.0, 0.0, 0, 0
     state_file, log_file = out / f"{config.name}.state", out / f"{config.name}.log.jsonl"
     if state_file.exists():
         state = torch.load(state_file, weights_only=False)
@@ -231,6 +231,7 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
         for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         balance.mean, step, seconds, typical = state["balance"], state["step"], state["seconds"], state["typical"]
+        rescues = state.get("rescues", 0)
     sets = validation_set(photos)
     loader = DataLoader(Samples(photos, config, config.seed * 1_000_003 + step), batch_size=None, num_workers=1,
                         prefetch_factor=4)  # fmt: skip
@@ -251,14 +252,14 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
             torch.save(
                 {"network": network.state_dict(), "average": average.state_dict(), "balance": balance.mean,
                  "optimisers": [o.state_dict() for o in optimisers], "step": step, "seconds": seconds,
-                 "typical": typical}, state_file.with_suffix(".tmp"))  # fmt: skip
+                 "typical": typical, "rescues": rescues}, state_file.with_suffix(".tmp"))  # fmt: skip
             state_file.with_suffix(".tmp").rename(state_file)
             last = time.monotonic()
         if finished:
             return
         for optimiser in optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = config.rate * factor
+                group["lr"] = config.rate * factor * 0.6**rescues
             optimiser.zero_grad(set_to_none=True)
         fetch = time.monotonic()
         batch = next(batches)
@@ -267,9 +268,13 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
         loss = loss_of(network, batch, balance, squared, device)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), 1e9))
-        if math.isfinite(norm) and (step < 300 or norm < 30 * typical):
-            early = step < 300  # the last layer starts at zero, so gradients grow before they settle
-            typical = 0.9 * typical + 0.1 * norm if early else 0.99 * typical + 0.01 * min(norm, 3 * typical)
+        if math.isfinite(norm) and (step < 300 or typical == 0 or norm < 10 * typical):
+            early = typical == 0 or step < 300  # the last layer starts at zero, so gradients grow before they settle
+            typical = (
+                (0.9 * typical + 0.1 * norm if typical else norm)
+                if early
+                else 0.99 * typical + 0.01 * min(norm, 3 * typical)
+            )
             if norm > typical:
                 torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], typical / norm)
             for optimiser in optimisers:
@@ -277,8 +282,15 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
             decay = min(config.ema, (step + 1) / (step + 10))
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+            in_a_row = 0
         else:
             skipped += 1
+            in_a_row += 1
+        if in_a_row == 20:  # the network has left for good: go back to its average, slower
+            network.load_state_dict(average.state_dict())
+            optimisers, balance = build_optimisers(network, config), LevelBalance()
+            rescues, in_a_row, typical = rescues + 1, 0, 0.0
+            print(json.dumps({"step": step, "rescue": rescues}), flush=True)
         value = float(loss.detach())
         running = value if running == 0 else 0.99 * running + 0.01 * value
         step += 1

@@ -55,8 +55,16 @@ def unstabilise(z: Tensor, a: Tensor, c: Tensor) -> Tensor:
     return z * torch.sqrt(c) + a * positive * positive * 0.25
 
 
+def compressed(z: Tensor) -> Tensor:
+    """sign(z) log(1 + |z|): resolves one sigma in the shadows without growing large in the highlights."""
+    return torch.sign(z) * torch.log(1.0 + torch.abs(z))
+
+
 class RawUNet(nn.Module):
     """Noisy planes, CFA planes and noise parameters in; restored planes out, all in signal units.
+
+    The body sees the signal in units of its noise, never in units of white, but for a feature that marks what is above
+    80 % of white. So a frame exposed r times darker, (x / r, a / r, b / r^2), gives exactly 1 / r of the result.
 
     forward(planes, colours, a, b), N frames of H x W photosites, h = H / 2, w = W / 2:
         planes (N, 4, h, w) float32: the mosaic pixel-unshuffled by 2, channel 2 * row + column of the 2x2 cell.
@@ -66,7 +74,7 @@ class RawUNet(nn.Module):
     Returns (N, 4, h, w) float32.
     """
 
-    features = 18
+    features = 21
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -89,7 +97,7 @@ class RawUNet(nn.Module):
         self.register_buffer("blur", torch.einsum("oi,hw->oihw", torch.eye(4), kernel), persistent=False)
 
     def body(self, features: Tensor) -> Tensor:
-        """(N, 18, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
+        """(N, 21, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
         x = self.enter(features)
         skips = []
         for level, blocks in enumerate(self.encoder):
@@ -107,13 +115,18 @@ class RawUNet(nn.Module):
         """Noisy and restored planes (N, 4, h, w) in the stabilised domain."""
         c = b + 0.375 * a * a
         z = stabilise(planes, a, c)
-        white = 2.0 / (torch.sqrt(a + c) + torch.sqrt(c))
-        coarse = z - F.conv2d(z, self.blur, padding=1)
-        detail = torch.sign(coarse) * torch.log(1.0 + torch.abs(coarse))
-        level = (torch.log(white) * 0.33 - 1.2).mean((1, 2, 3), keepdim=True)
-        dominance = torch.sqrt(c / (a + c)).mean((1, 2, 3), keepdim=True)
-        like = z[:, :1]
-        features = torch.cat([z / white, detail, colours, level.expand_as(like), dominance.expand_as(like)], 1)
+        shot_share = (a / (a + torch.sqrt(c))).mean((1, 2, 3), keepdim=True)
+        near_white = torch.clamp(5.0 * planes - 4.0, 0.0, 2.0)
+        features = torch.cat(
+            [
+                0.3 * compressed(z),
+                compressed(z - F.conv2d(z, self.blur, padding=1)),
+                colours,
+                near_white,
+                shot_share.expand_as(z[:, :1]),
+            ],
+            1,
+        )
         return z, z - self.body(features)
 
     def forward(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> Tensor:
