@@ -246,7 +246,7 @@ def read_dng_tags(path: Path, name: str) -> DngTags | None:
     except tifffile.TiffFileError:
         return None
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, ZeroDivisionError) as error:
-        raise FileFormatError(f"{name}: its TIFF tags are damaged ({error})", "DAMAGED") from error
+        raise FileFormatError(f"{name}: its TIFF tags are damaged", "DAMAGED", {"found": str(error)}) from error
 
 
 def _read(tif: tifffile.TiffFile, first: Any, path: Path, name: str) -> DngTags:
