@@ -269,12 +269,9 @@ def train(config: Config, photos: Path, out: Path, stop_after_s: float, threads:
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), 1e9))
         if math.isfinite(norm) and (step < 300 or typical == 0 or norm < 10 * typical):
-            early = typical == 0 or step < 300  # the last layer starts at zero, so gradients grow before they settle
-            typical = (
-                (0.9 * typical + 0.1 * norm if typical else norm)
-                if early
-                else 0.99 * typical + 0.01 * min(norm, 3 * typical)
-            )
+            # The last layer starts at zero, so gradients grow before they settle.
+            slowness = 0.0 if typical == 0 else 0.9 if step < 300 else 0.99
+            typical = slowness * typical + (1 - slowness) * (norm if step < 300 else min(norm, 3 * (typical or norm)))
             if norm > typical:
                 torch._foreach_mul_([p.grad for p in network.parameters() if p.grad is not None], typical / norm)
             for optimiser in optimisers:

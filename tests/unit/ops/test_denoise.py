@@ -96,6 +96,25 @@ def test_flat_fields_keep_their_mean(cfa, level):
     assert restored.std() < 0.5 * noisy.std()
 
 
+@ANY_CFA
+def test_a_darker_exposure_gives_a_darker_result(cfa):
+    """(x / r, a / r, b / r^2) is the same picture: a push of five stops costs nothing in the network."""
+    frame = make_frame(120, 150, cfa=cfa, noise=None)
+    rng = np.random.default_rng(9)
+    signal = 0.7 * np.clip(frame.signal(), 0, 1)
+    noisy = signal + np.sqrt(1e-3 * signal + 1e-5) * rng.standard_normal(signal.shape)
+    planes = frame.cfa.plane_count
+
+    def restored(ratio):
+        dark = replace(frame, mosaic=(512 + 15871 * noisy / ratio).astype(np.float32))
+        profile = NoiseProfile((1e-3 / ratio,) * planes, (1e-5 / ratio**2,) * planes, NoiseSource.USER)
+        residual = restore(dark, profile, SESSION, 512, lambda share: None, CancelToken())
+        return apply(dark, residual, BlendOptions()).signal() * ratio
+
+    bright = noisy < 0.8  # above, the network knows where white is
+    assert np.abs(restored(32.0) - restored(1.0))[bright].mean() < 2e-4
+
+
 def test_per_plane_profiles_go_to_their_photosites():
     a, b = cell_profile(PATTERNS["GBRG"], NoiseProfile((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), NoiseSource.USER))
     np.testing.assert_array_equal(a.ravel(), [2, 3, 1, 2])
