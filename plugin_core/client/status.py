@@ -80,9 +80,7 @@ def _unavailable(text: str, address: str) -> ServerLost:
     lowered = text.lower()
     if any(words in lowered for words in _NEVER_CONNECTED):
         return ServerLost(f"no neural-isp server answers at {address} ({_short(text)})", "SERVER_UNREACHABLE")
-    return ServerLost(
-        f"the connection to the server at {address} broke ({_short(text)}); nothing was written", "SERVER_LOST"
-    )
+    return ServerLost(f"the server at {address} went away ({_short(text)}); nothing was written", "SERVER_LOST")
 
 
 def _short(text: str) -> str:
