@@ -112,9 +112,13 @@ def random_noise(rng: np.random.Generator) -> NoiseDraw:
     a spans ISO 50 to beyond 409600; read noise b/a^2 is log-uniform over .02 .. 60 squared electrons. Drawn along the
     Unprocessing line only, the network lost .4 dB at E x300 and lifted black.
     """
-    a = log_uniform(rng, 1e-5, 5e-4) if rng.random() < 0.22 else log_uniform(rng, 4e-4, 0.035)
-    if rng.random() < 0.06:
-        a = log_uniform(rng, 0.02, 0.08)
+    kind = rng.random()
+    if kind < 0.12:
+        a = log_uniform(rng, 1e-5, 6e-4)
+    elif kind < 0.78:
+        a = log_uniform(rng, 5e-4, 0.025)
+    else:  # the hardest frames want the most practice
+        a = log_uniform(rng, 0.01, 0.06)
     read = a * math.sqrt(log_uniform(rng, 0.02, 60.0))
     dark = rng.random() < 0.5  # a dark frame amplified: nothing saturates, the step grows with the gain
     step = a / log_uniform(rng, 0.5, 10.0) if dark else 2.0 ** -float(rng.integers(10, 17))
