@@ -1,10 +1,10 @@
 """Noise parameters measured from a picture's own pixels.
 
 Every small block gives, per group of same-colour photosites, its level, the energy of its twists (noise, hardly any
-picture) and of its steps (noise and picture). At each level the blocks are kept in which the OTHER groups show the least
-texture: noise is independent between groups, so choosing by them does not bias the twist, not even with heavy tails. What
-texture is left is told from the steps of the chosen blocks and taken off in proportion. A line goes through the points of
-all levels, planes first together, then each on its own.
+picture) and of its steps (noise and picture). At each level the blocks are kept in which the OTHER groups show the
+least texture: noise is independent between groups, so choosing by them does not bias the twist, not even with heavy
+tails. What texture is left is told from the steps of the chosen blocks and taken off in proportion. A line goes through
+the points of all levels, planes first together, then each on its own.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MODEL_ERROR = 0.03  # of a point's variance, however many samples it has
 TEXTURE_ERROR = 0.25  # of the texture energy found in the chosen blocks
 PLANE_SPREAD = 0.20  # relative sigma with which a plane's line is held to that of all planes
 ROUNDS = 4
-# Twist over the mean of step and twist energy for picture content alone, on the photographs of the benchmark: median .33
-# for squares of 2, .5 for the X-Trans parallelograms. Taken low, since too high a share turns noise into texture.
+# Twist over the mean of step and twist energy for picture content alone: on photographs, median .33 for squares of 2,
+# .5 for the X-Trans parallelograms. Taken low, since too high a share turns noise into texture.
 TEXTURE_SHARE = {CfaKind.BAYER: 0.25, CfaKind.XTRANS: 0.38, CfaKind.MONOCHROME: 0.25}
 
 
@@ -51,7 +51,7 @@ class Evidence:
 
 
 def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
-    """The noise profile that the pixels themselves show, or None if they show none (too small, constant, all saturated).
+    """The noise profile that the pixels show, or None if they show none (too small, constant, all saturated).
 
     a and b per plane, signal units; confidence 0..1 from the texture left in the flattest blocks, the scatter about the
     line and the span of levels; detail says what it rests on.
@@ -108,7 +108,8 @@ def bin_index(level: FloatArray) -> NDArray[np.intp]:
     """The bin 0..BINS-1 of each level; evenly spaced in the root, as noise is."""
     root = np.sqrt(np.maximum(level, 0.0))
     low, high = np.quantile(root, (0.002, 0.998))
-    return np.clip(((root - low) / (high - low + 1e-12) * BINS).astype(np.intp), 0, BINS - 1)
+    index: NDArray[np.intp] = np.clip(((root - low) / (high - low + 1e-12) * BINS).astype(np.intp), 0, BINS - 1)
+    return index
 
 
 def first_line(table: BlockTable, least_b: float) -> Line:
@@ -179,7 +180,7 @@ def bin_point(
     spread: float,
     share: float,
 ) -> tuple[float, float, float, int] | None:
-    """Signal, variance, texture relative to it, and how many blocks: one bin's flattest blocks; None if clipping hid it.
+    """Signal, variance, texture relative to it, and how many blocks: a bin's flattest; None if clipping hid it.
 
     level, noise, flatness, floor: (n,) of the bin's blocks; flatness is the other groups' energy over the line's.
     """

@@ -1,4 +1,4 @@
-"""The line variance = a * signal + b through noisy points of which some lie too high; and the undoing of a clipped black."""
+"""The line variance = a * signal + b through points of which some lie too high; the undoing of a clipped black."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Line", "Points", "fit_line", "undo_clipping"]
 
 Float64 = NDArray[np.float64]
 
-# Read noise when nothing dark was seen: b = 2.5 electrons^2, loosely. Measured cameras span .3 (high ISO) to 30 and more
-# (APS-C at low ISO); where b matters the picture has shadows, and they outvote this.
+# Read noise when nothing dark was seen: b = 2.5 electrons^2, loosely. Measured cameras span .3 (high ISO) to 30 and
+# more (APS-C at low ISO); where b matters the picture has shadows, and they outvote this.
 PRIOR_ELECTRONS2 = 2.5
 PRIOR_SPREAD = 2.5
 UPWARD_SCALE = 1.5  # residuals above the line lose weight from here on, in sigmas: texture only ever adds

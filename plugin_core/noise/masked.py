@@ -18,7 +18,7 @@ TAIL = 5.0  # sigmas; beyond lie defects
 
 
 def masked_variance(frame: RawFrame) -> float | None:
-    """The variance of dark photosites, signal units squared, the mean over the borders that look sane; None without any.
+    """The variance of dark photosites, signal units squared, a mean over the borders that look sane, or None.
 
     A border counts if it is thick enough, lies at the black level, is not constant, not clipped, and its tails are a
     sensor's, not a header's. Row and column offsets do not enter (diagonal Haar).

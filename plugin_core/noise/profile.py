@@ -33,8 +33,8 @@ def check_profile(profile: NoiseProfile, plane_count: int) -> None:
 def per_photosite(values: tuple[float, ...], color_map: NDArray[np.uint8] | None) -> FloatArray:
     """One value per photosite, ready to broadcast with the signal, float32.
 
-    values: per colour plane, or one for all. color_map: (h, w) colour indices of a mosaic; None for a LinearImage, whose
-    last axis are the planes. Returns (h, w) for a mosaic, () or (3,) otherwise.
+    values: per colour plane, or one for all. color_map: (h, w) colour indices of a mosaic; None for a LinearImage,
+    whose last axis are the planes. Returns (h, w) for a mosaic, () or (3,) otherwise.
     """
     table = np.asarray(values, dtype=np.float32)
     if len(set(values)) == 1:
@@ -66,8 +66,8 @@ def stabilise(signal: FloatArray, a: FloatArray, c: FloatArray) -> FloatArray:
     """The signal with noise of sigma 1: generalised Anscombe transform with value 0 at black.
 
     a, c: broadcast with signal; c = `stabiliser_offset(a, b)` > 0, a >= 0.
-    Above black 2/a (sqrt(a x + c) - sqrt c), written so that a = 0 works; below black x / sqrt c, which goes on with the
-    same slope, so nothing is clipped. The twin of training/network.py.
+    Above black 2/a (sqrt(a x + c) - sqrt c), written so that a = 0 works; below black x / sqrt c, which goes on with
+    the same slope, so nothing is clipped. The twin of training/network.py.
     """
     positive = np.maximum(signal, 0.0)
     root = np.sqrt(c)

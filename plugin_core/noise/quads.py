@@ -49,7 +49,7 @@ def square(color: int, row: int, column: int, lag: int) -> Quad:
 
 @lru_cache(maxsize=64)
 def mosaic_quads(cfa: CfaPattern) -> QuadPlan:
-    """The plan for a mosaic: squares of 2 in Bayer and monochrome cells of 4, the shortest parallelograms in X-Trans."""
+    """The plan for a mosaic: squares in Bayer and monochrome cells of 4, the shortest parallelograms in X-Trans."""
     if cfa.kind is CfaKind.XTRANS:
         return QuadPlan(6, xtrans_quads(cfa))
     corners = product(range(2), range(2))
