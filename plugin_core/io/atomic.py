@@ -105,7 +105,7 @@ def atomic_write(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises OptionError (OUTPUT_EXISTS, OUTPUT_UNWRITABLE) or LimitError (DISK_FULL); other errors of the block pass.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OptionError(f"{path}: is a folder, expected a file name", "OUTPUT_UNWRITABLE", {"path": str(path)})
     if not overwrite and os.path.lexists(path):
         raise _exists(path)

@@ -22,7 +22,7 @@ from plugin_core.io.source_file import TiffTag
 __all__ = ["COMPRESSIONS", "DngTags", "read_dng_tags"]
 
 CFA, LINEAR_RAW = 32803, 34892
-COMPRESSIONS = {1: "none", 7: "JPEG", 8: "Deflate", 34892: "lossy JPEG", 52546: "JPEG XL"}
+COMPRESSIONS = {1: "uncompressed", 7: "JPEG", 8: "Deflate", 34892: "lossy JPEG", 52546: "JPEG XL"}
 
 # Colour, profiles and rendering advice that hold for restored pixels as for the source's: DNG 1.6, IFD 0.
 IFD0_VERBATIM = (

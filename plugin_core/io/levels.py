@@ -60,6 +60,7 @@ def choose_levels(frame: RawFrame, remaining_noise: NoiseProfile | None) -> Leve
     scale = 1.0
     if not fits(scale):
         scale = (FULL - 2) / (pedestal(1.0) + reach)
+        scale = math.floor(span * scale) / span  # white falls on an integer: no gain error
     elif not whole:
         sigma = math.sqrt(min(remaining_noise.b)) * span if remaining_noise is not None else math.inf
         while (span * scale < LEAST_RANGE or sigma * scale < 0.5) and fits(2 * scale):
@@ -67,7 +68,8 @@ def choose_levels(frame: RawFrame, remaining_noise: NoiseProfile | None) -> Leve
     black = pedestal(scale)
     white = black + round(span * scale)
     if scale != 1:
-        notes.append(f"levels rescaled by {scale:g} so that shadows don't band: black {black}, white {white}")
+        reason = "so that shadows don't band" if scale > 1 else "to hold the values below black in 16 bits"
+        notes.append(f"levels rescaled by {scale:g} {reason}: black {black}, white {white}")
     if not (blacks == blacks.flat[0]).all():
         notes.append(f"black levels {blacks.min():g} to {blacks.max():g} made equal: {black}")
     elif scale == 1 and black != blacks.flat[0]:

@@ -57,8 +57,9 @@ def translated(error: rawpy.LibRawError, name: str, dng: DngTags | None) -> IspE
         return FileFormatError(f"{name}: truncated or damaged: the file ends before its pixels do", "TRUNCATED")
     if isinstance(error, rawpy.LibRawFileUnsupportedError):
         if dng is not None:
-            found = COMPRESSIONS.get(dng.compression, str(dng.compression))
-            return FileFormatError(f"{name}: a DNG with {found} compression, which LibRaw can't read", "NOT_SUPPORTED")
+            found = COMPRESSIONS.get(dng.compression, f"compression {dng.compression}")
+            what = f"a DNG of {dng.height}x{dng.width} photosites, {found}"
+            return FileFormatError(f"{name}: {what}, which LibRaw can't read", "NOT_SUPPORTED")
         version = ".".join(map(str, rawpy.libraw_version))
         return FileFormatError(f"{name}: not a RAW file that LibRaw {version} knows, or its head is damaged", "NOT_RAW")
     if "mem" in text.lower():  # "Unsufficient memory", "Libraw internal mempool overflowed"

@@ -91,7 +91,7 @@ def read_metadata(path: Path, name: str) -> tuple[Metadata, RawTags, tuple[str, 
         model=tags.text("Exif.Image.Model"),
         unique_camera_model=tags.text("Exif.Image.UniqueCameraModel"),
         lens=_lens(tags),
-        exif=_kept_exif(tags.exif),
+        exif=_with_lens(_kept_exif(tags.exif), tags),
         iptc=dict(tags.iptc),
         xmp=tags.packet,
         private_data=_maker_note(tags),
@@ -132,22 +132,50 @@ def _kept_exif(exif: Values) -> dict[str, str | list[str]]:
         source = exif.get(f"Exif.Image.{tag}")
         if source and f"Exif.Photo.{tag}" not in kept:
             kept[f"Exif.Photo.{tag}"] = source
-    lens = exif.get("Exif.Image.LensInfo")  # DNG's twin of LensSpecification
-    if lens and "Exif.Photo.LensSpecification" not in kept:
-        kept["Exif.Photo.LensSpecification"] = lens
     return kept
 
 
-# Where makers keep the lens's name when EXIF has none; exiv2 keys.
-_LENS_KEYS = (
-    *("Exif.Photo.LensModel", "Exif.Canon.LensModel", "Exif.NikonLd3.LensIDNumber", "Exif.OlympusEq.LensModel"),
-    *("Exif.Panasonic.LensType", "Exif.Pentax.LensType", "Exif.Sony2.LensID", "Exif.Fujifilm.LensModel"),
+# Where makers keep the lens's name, and its range as (shortest, longest, widest apertures), when EXIF has none.
+_LENS_NAMES = (
+    *("Exif.Photo.LensModel", "Exif.Canon.LensModel", "Exif.OlympusEq.LensModel", "Exif.Fujifilm.LensModel"),
+    *("Exif.Panasonic.LensType", "Exif.PanasonicRaw.LensTypeModel", "Exif.Samsung2.LensType"),
 )
+_LENS_RANGES = ("Exif.Photo.LensSpecification", "Exif.Image.LensInfo", "Exif.Nikon3.Lens")
+
+
+def _lens_range(tags: RawTags) -> str:
+    """EXIF's LensSpecification, four rationals; "" if unknown."""
+    found = tags.text(*_LENS_RANGES)
+    canon = tags.text("Exif.CanonCs.Lens").split()  # longest, shortest, units per mm
+    if found or len(canon) != 3 or not all(part.isdigit() for part in canon) or canon[0] == "0" or canon[2] == "0":
+        return found
+    return f"{canon[1]}/{canon[2]} {canon[0]}/{canon[2]} 0/0 0/0"
 
 
 def _lens(tags: RawTags) -> str:
-    lens = tags.text(*_LENS_KEYS)
-    return "" if re.fullmatch(r"[\d ]*", lens) else lens  # a bare number is the maker's id, not a name
+    """The lens's name, else its range in words; "" if nobody says."""
+    name = tags.text(*_LENS_NAMES)
+    if name and not re.fullmatch(r"[\d ]*", name):  # a bare number is the maker's id, not a name
+        return name
+    parts = [_fraction(part) for part in _lens_range(tags).split()]
+    if len(parts) != 4 or parts[0] is None:
+        return ""
+
+    def span(low: float | None, high: float | None) -> str:
+        return f"{low:g}-{high:g}" if low and high and low != high else f"{low or high or 0:g}"
+
+    aperture = f" f/{span(parts[2], parts[3])}" if parts[2] else ""
+    return f"{span(parts[0], parts[1])} mm{aperture}"
+
+
+def _with_lens(kept: dict[str, str | list[str]], tags: RawTags) -> dict[str, str | list[str]]:
+    """The lens as EXIF, for hosts that can't read the MakerNote where a DNG keeps it."""
+    lens, lens_range = _lens(tags), _lens_range(tags)
+    if lens and not tags.text("Exif.Photo.LensModel"):
+        kept["Exif.Photo.LensModel"] = lens
+    if lens_range and "Exif.Photo.LensSpecification" not in kept:
+        kept["Exif.Photo.LensSpecification"] = lens_range
+    return kept
 
 
 def _maker_note(tags: RawTags) -> bytes:
