@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +21,11 @@ __all__ = ["describe_text", "info"]
 
 _SOURCES = {
     "user": "given by you",
-    "dng_noise_profile": "the file's NoiseProfile tag",
+    "dng_noise_profile": "from the file's NoiseProfile tag",
     "measured": "measured from this file",
-    "camera_table": "the table of cameras",
-    "default": "a default, nothing better is known",
+    "camera_table": "from the table of cameras",
+    "default": "a default for want of better",
 }
-_GREY, _SHADOW = 0.18, 0.01  # of white: where noise sources are compared
 
 
 @click.command(no_args_is_help=True)
@@ -74,7 +72,7 @@ def describe_text(d: pb.DescribeFileResponse, tags: bool = False) -> str:
     exposure += [f"f/{d.f_number:g}"] if d.f_number else []
     exposure += [f"ISO {d.iso:g}"] if d.iso else []
     rows = [
-        ("camera", f"{d.make} {d.model}".strip() or "unknown"),
+        ("camera", d.model if d.model.startswith(d.make) else f"{d.make} {d.model}".strip()),
         ("lens", d.lens),
         ("exposure", ", ".join(exposure)),
         ("sensor", f"{sensor}, {d.width} x {d.height}"),
@@ -82,8 +80,8 @@ def describe_text(d: pb.DescribeFileResponse, tags: bool = False) -> str:
         ("crop", _area(d.default_crop, "of the picture")),
         ("levels", f"black {_numbers(d.black_level)}, white {_numbers(d.white_level)}"),
         ("neutral", _numbers(d.as_shot_neutral) or "unknown"),
-        ("noise", _noise(d.noise)),
-        *(("", f"{_noise(other)}; {_difference(d.noise, other)}") for other in d.other_noise),
+        *_noise("noise", d.noise),
+        *(row for other in d.other_noise for row in _noise("or", other)),
         ("tags", ", ".join(f"{count} {group}" for group, count in Counter(t.group for t in d.tags).items())),
         ("restorable", "yes" if d.restorable else f"no: {d.refusal}"),
         *(("warning", warning) for warning in d.warnings),
@@ -92,29 +90,16 @@ def describe_text(d: pb.DescribeFileResponse, tags: bool = False) -> str:
     return "\n".join([d.name, *(f"  {label:<11}{text}" for label, text in rows if text)])
 
 
-def _noise(noise: pb.NoiseReport) -> str:
+def _noise(label: str, noise: pb.NoiseReport) -> list[tuple[str, str]]:
+    """Rows for one source: its values, who says so, and what the server says about it."""
     if not noise.a:
-        return ""
+        return []
     source = _SOURCES.get(noise.source, noise.source)
-    values = f"a {_numbers(noise.a)}, b {_numbers(noise.b)}"
-    detail = f"; {noise.detail}" if noise.detail else ""
-    return f"{values} from {source} (confidence {noise.confidence:.0%}{detail})"
-
-
-def _difference(used: pb.NoiseReport, other: pb.NoiseReport) -> str:
-    """How far another source's sigma is from the one used, at mid-grey and in the shadows."""
-
-    def ratio(level: float) -> str:
-        ours, theirs = _sigma(used, level), _sigma(other, level)
-        return f"{theirs / ours - 1:+.0%}" if ours > 0 else "?"
-
-    return f"sigma {ratio(_GREY)} at mid-grey, {ratio(_SHADOW)} in the shadows"
-
-
-def _sigma(noise: pb.NoiseReport, level: float) -> float:
-    """Sigma at a signal level, root of the mean variance over the planes."""
-    pairs = list(zip(noise.a, noise.b, strict=False))
-    return math.sqrt(max(sum(a * level + b for a, b in pairs) / max(len(pairs), 1), 0.0))
+    rows = [
+        (label, f"a {_numbers(noise.a)}, b {_numbers(noise.b)}"),
+        ("", f"{source}, confidence {noise.confidence:.0%}"),
+    ]
+    return [*rows, *(("", part) for part in noise.detail.split("; ") if part)]
 
 
 def _numbers(values: object) -> str:

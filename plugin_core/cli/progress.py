@@ -77,11 +77,12 @@ class TextReport:
 
     def done(self, job: Job, restored: Restored) -> None:
         """A file is there."""
-        model = f"{restored.model_id} {restored.model_version}" if restored.model_id else "no network needed"
-        cached = ", from the cache" if restored.from_cache else ""
+        model = f"{restored.model_id} {restored.model_version}, {restored.device}"
+        work = model if restored.model_id else "no network needed"
+        work += ", from the cache" if restored.from_cache else ""
         noise = restored.noise.source.replace("_", " ")
         speed = f"{restored.megapixels:.1f} MP in {restored.client_seconds:.1f} s"
-        self._say(f"{job.source.name}: {speed} ({model}, {restored.device}{cached}; noise: {noise or 'not asked'})")
+        self._say(f"{job.source.name}: {speed} ({work}; noise: {noise})")
         for warning in restored.warnings:
             self._say(f"{job.source.name}: note: {warning}")
 

@@ -30,7 +30,11 @@ def described() -> pb.DescribeFileResponse:
         exposure_time_s=0.005,
         f_number=2.8,
         noise=pb.NoiseReport(a=[4e-4] * 3, b=[1e-6] * 3, source="measured", confidence=0.8),
-        other_noise=[pb.NoiseReport(a=[16e-4], b=[4e-6], source="camera_table", confidence=0.6)],
+        other_noise=[
+            pb.NoiseReport(
+                a=[16e-4], b=[4e-6], source="camera_table", confidence=0.6, detail="sigma x 2.00 at mid-grey"
+            )
+        ],
         tags=[pb.Tag(group="EXIF", name="Artist", value="N. N."), pb.Tag(group="GPS", name="Lat", value="1")],
         restorable=True,
         warnings=["the lens is not named"],
@@ -47,7 +51,6 @@ def test_text(described: pb.DescribeFileResponse) -> None:
         "8192 x 5464 at row 96, column 160",
         "black 512, white 16383",
         "0.5 1 0.625",
-        "measured from this file (confidence 80%",
         "1 EXIF, 1 GPS",
         "restorable yes",
         "the lens is not named",
@@ -57,10 +60,20 @@ def test_text(described: pb.DescribeFileResponse) -> None:
     assert "Artist: N. N." in describe_text(described, tags=True)
 
 
-def test_other_sources_are_compared_by_sigma(described: pb.DescribeFileResponse) -> None:
-    """Four times the variance is twice the sigma."""
-    line = next(line for line in describe_text(described).splitlines() if "table of cameras" in line)
-    assert "sigma +100% at mid-grey, +100% in the shadows" in line
+def test_every_noise_source_has_its_say(described: pb.DescribeFileResponse) -> None:
+    lines = [line.split(maxsplit=1) for line in describe_text(described).splitlines()]
+    start = lines.index(["noise", "a 0.0004, b 1e-06"])
+    assert [" ".join(line) for line in lines[start + 1 : start + 5]] == [
+        "measured from this file, confidence 80%",
+        "or a 0.0016, b 4e-06",
+        "from the table of cameras, confidence 60%",
+        "sigma x 2.00 at mid-grey",
+    ]
+
+
+def test_the_maker_is_named_once(described: pb.DescribeFileResponse) -> None:
+    described.model = "Canon EOS 30D"
+    assert "camera     Canon EOS 30D" in describe_text(described)
 
 
 def test_why_a_file_can_t_be_restored(described: pb.DescribeFileResponse) -> None:
