@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -225,3 +227,33 @@ NOTE = (
     "smooth local colour is subtracted), exact unbiased inverse, true noise; `BM3D mosaic` is that second way on "
     "Bayer. PMRID: its published weights, through its k-sigma transform with the true noise. LPIPS v0.1, AlexNet.\n"
 )
+
+
+def card_figures(model: str) -> dict[str, object]:
+    """What a model card's table holds: raw / sRGB PSNR per level and their mean, from kept results."""
+    photos = scene_paths()
+    reference = p1_run.wanted_jobs([m for m in baselines.VERSIONS if m != "BM3D mosaic"], photos, set(), p1_run.CFAS)
+    lines = []
+    for row in collect([*reference, *p1_run.wanted_jobs([model], photos, set(), p1_run.CFAS)]):
+        if row.photos(NAMES) != {photo.stem for photo in photos}:
+            continue  # never a mean over some of the photographs beside one over all
+        line = {"": row.label.replace("*", ""), "CFA": row.cfa}
+        for levels in [*((name,) for name in NAMES), NAMES]:
+            raw, srgb = (float(np.mean(row.values(m, levels, row.photos(NAMES)))) for m in ("raw", "srgb"))
+            line["mean" if len(levels) > 1 else levels[0]] = f"{raw:.2f} / {srgb:.2f}"
+        lines.append(line)
+    return {
+        "command": "python -m benchmarks.run --only p1",
+        "note": f"raw / sRGB PSNR in dB, means over {len(photos)} photographs that trained nothing; docs/benchmarks.md "
+        "has intervals, SSIM, LPIPS and what is worse.",
+        "rows": lines,
+    }
+
+
+def main() -> None:
+    """Prints a model card's figures as JSON: `python -m benchmarks.p1_denoise standard > training/cards/...json`."""
+    print(json.dumps(card_figures(sys.argv[1]), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
