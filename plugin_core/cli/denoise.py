@@ -139,7 +139,7 @@ class Run:
         self._totals.unfinished = len(todo.jobs)
         try:
             for index, job in enumerate(todo.jobs, 1):
-                going_on = self._one(job, index, len(todo.jobs), todo.batch)
+                going_on = self._one(job, index, len(todo.jobs), todo.folder)
                 self._totals.unfinished -= 1
                 if not going_on:
                     break
@@ -152,7 +152,7 @@ class Run:
                 self._report.summary(self._totals, code)
         return code
 
-    def _one(self, job: Job, index: int, count: int, batch: bool) -> bool:
+    def _one(self, job: Job, index: int, count: int, make_folders: bool) -> bool:
         """Restores one file. False if there is no point in going on."""
         try:
             if not self._force and self._is_done(job):
@@ -160,7 +160,7 @@ class Run:
                 self._report.skipped(job, f"{job.target} is there already, made from it with these options")
                 click.echo(os.fsencode(job.target))
                 return True
-            if batch:
+            if make_folders:
                 _make_folders(job)
         except (IspError, ServerError) as error:
             self._fail(job, error)

@@ -24,10 +24,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done. batch: there is a summary at the end. notes: what was left out, and why."""
+    """What is to be done.
+
+    batch: there is a summary at the end. folder: results go into folders, to be made if need be.
+    notes: what was left out, and why.
+    """
 
     jobs: tuple[Job, ...]
     batch: bool
+    folder: bool
     notes: tuple[str, ...] = ()
 
 
@@ -61,7 +66,7 @@ def plan(inputs: Sequence[Path], output: str, recursive: bool = False, change_ma
             hint = "" if recursive else "; -r looks into its subfolders"
             raise OptionError(f"{given}: no RAW files in this folder{hint}", "NO_INPUT")
     _refuse_collisions(jobs)
-    return Plan(tuple(jobs.values()), batch, tuple(notes))
+    return Plan(tuple(jobs.values()), batch, folder, tuple(notes))
 
 
 def _walk(folder: Path, output: Path, recursive: bool, notes: list[str]) -> Iterator[tuple[Path, Path]]:

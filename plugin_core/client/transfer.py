@@ -108,9 +108,12 @@ class Received(AbstractContextManager["Received"]):
             return
         if self.path.exists() and not self._overwrite:
             raise OptionError(f"{self.path}: exists already", "OUTPUT_EXISTS")
-        if self.path.is_dir() or not os.access(self.path.parent, os.W_OK | os.X_OK):
-            found = "is a folder" if self.path.is_dir() else f"can't be written in {self.path.parent}"
-            raise OptionError(f"{self.path}: {found}", "OUTPUT_UNWRITABLE")
+        if self.path.is_dir():
+            raise OptionError(f"{self.path}: is a folder, expected a file name", "OUTPUT_UNWRITABLE")
+        if not self.path.parent.is_dir():
+            raise OptionError(f"{self.path}: there is no folder {self.path.parent}", "OUTPUT_UNWRITABLE")
+        if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            raise OptionError(f"{self.path}: you may not write in {self.path.parent}", "OUTPUT_UNWRITABLE")
 
     def write(self, data: bytes) -> None:
         """Takes the next chunk. A full disk is a LimitError."""

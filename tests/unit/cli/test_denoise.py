@@ -73,6 +73,13 @@ def test_folder(run: Run, shoot: Path) -> None:
     assert ran.err.splitlines()[-1] == "3 restored"
 
 
+def test_one_file_into_a_new_folder(run: Run, shoot: Path) -> None:
+    assert run("denoise", shoot / "a.nef", "-o", "new/folder/").paths == ["new/folder/a.dng"]
+    ran = run("denoise", shoot / "a.nef", "-o", "other/a.dng")
+    assert ran.code == 2
+    assert "there is no folder other" in ran.err
+
+
 def test_goes_on_after_a_bad_file(run: Run, service: Service, shoot: Path) -> None:
     service.answer = _fails_for("b.nef", FileFormatError("b.nef: truncated", "TRUNCATED"))  # type: ignore[assignment]
     ran = run("denoise", shoot, "-o", "out")
