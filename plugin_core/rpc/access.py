@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import ipaddress
 import os
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from plugin_core.rpc.workspace import private_directory
 __all__ = ["SocketLock", "TokenInterceptor", "bind", "check_address", "socket_path"]
 
 UNIX_PATH_BYTES = 107  # sun_path less its final zero, unix(7)
+LEAVING_S = 10.0  # what a server that no longer listens gets to free its socket
 HEALTH = "/grpc.health.v1.Health/"  # open to load balancers, which hold no token; says nothing but "serving"
 
 
@@ -79,26 +81,11 @@ class SocketLock:
 
     def __init__(self, path: Path) -> None:
         """Takes the lock and removes a stale socket. Raises OptionError if a server is alive there."""
-        import fcntl  # Unix only, like the sockets
-
         self._socket = path
         self._lock = path.with_name(path.name + ".lock")
         if path.parent == runtime_directory() or not path.parent.exists():
             private_directory(path.parent)
-        while True:
-            try:
-                self._file = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except OSError as error:
-                raise OptionError(f"{self._lock}: cannot be made: {error.strerror}", "SOCKET_UNUSABLE") from error
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(self._file)
-                raise OptionError(f"a server is running on {path} already", "SERVER_RUNNING") from error
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(self._file), os.stat(self._lock)):
-                    break
-            os.close(self._file)  # its last holder removed the file between our open and our lock
+        self._file = _locked(self._lock, path)
         if path.exists() and not path.is_socket():
             self.release()
             raise OptionError(f"{path}: exists and is no socket", "SOCKET_UNUSABLE")
@@ -110,6 +97,39 @@ class SocketLock:
             self._socket.unlink(missing_ok=True)
         self._lock.unlink(missing_ok=True)
         os.close(self._file)
+
+
+def _locked(lock: Path, socket_: Path) -> int:
+    """The open lock file, locked. A holder that doesn't answer is starting or leaving: it is given a moment."""
+    import fcntl  # Unix only, like the sockets
+
+    give_up_s = time.monotonic() + LEAVING_S
+    while True:
+        try:
+            file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise OptionError(f"{lock}: cannot be made: {error.strerror}", "SOCKET_UNUSABLE") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file), os.stat(lock)):
+                return file
+        except FileNotFoundError:
+            pass  # its last holder removed the file between our open and our lock
+        except BlockingIOError as error:
+            if _answers(socket_) or time.monotonic() > give_up_s:
+                os.close(file)
+                raise OptionError(f"a server is running on {socket_} already", "SERVER_RUNNING") from error
+            time.sleep(0.05)
+        os.close(file)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(os.fspath(path))
+        except OSError:
+            return False
+    return True
 
 
 def bind(server: grpc.Server, config: ServerConfig) -> str:

@@ -65,7 +65,7 @@ class Device:
         ticket.result()
 
     def _session(self, package: ModelPackage) -> Session:
-        key = package.manifest.weights_sha256
+        key = str(package.directory)
         session = self._sessions.pop(key, None)
         if session is None:
             log.info("loading model %s %s on %s", package.manifest.id, package.manifest.version, self.name)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plugin_core import __version__
@@ -14,7 +14,7 @@ from plugin_core.cache import ResultCache, cache_key
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import OptionError
-from plugin_core.frame import LinearImage, NoiseProfile
+from plugin_core.frame import LinearImage, NoiseProfile, RawFrame
 from plugin_core.io.picture import read_mask
 from plugin_core.io.source_file import SourceFile
 from plugin_core.io.worker import DecodeWorker
@@ -115,7 +115,7 @@ class DenoiseRun:
         yield progress(pb.STAGE_NOISE)
         self.token.check()
         with self.clock.stage(pb.STAGE_NOISE):
-            profile = choose(source.image, self.job.noise)
+            profile = _per_plane(choose(source.image, self.job.noise), source.image)
         summary = pb.Summary(
             job_id=self.job_id,
             noise=noise_message(profile),
@@ -174,6 +174,14 @@ class DenoiseRun:
             seconds = self.clock.seconds
             seconds[pb.STAGE_QUEUE] = seconds.get(pb.STAGE_QUEUE, 0.0) + (started or now) - queued
             seconds[pb.STAGE_RESTORE] = seconds.get(pb.STAGE_RESTORE, 0.0) + now - (started or now)
+
+
+def _per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoiseProfile:
+    """The profile with a pair for each colour plane, where a caller gave one for all."""
+    planes = image.cfa.plane_count if isinstance(image, RawFrame) else 3
+    if len(profile.a) == planes:
+        return profile
+    return replace(profile, a=profile.a * planes, b=profile.b * planes)
 
 
 def _key(raw: ReceivedFile, profile: NoiseProfile, package: ModelPackage) -> str:

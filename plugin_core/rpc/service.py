@@ -60,6 +60,7 @@ class RestorationService(restoration_pb2_grpc.RestorationServicer):
                 with stall_guard(context, sum(one.size_bytes for one in header.inputs)):
                     files = yield from receive(header.inputs, request_iterator, place)
                 check_outputs(job, files)
+                self._workspace.note_outputs(place.folder, filter(None, (job.output_path, job.change_map_path)))
             yield from DenoiseRun(job, files, place.folder, self._rooms, device, token, clock, job_id).events()
 
     def DescribeFile(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from plugin_core.errors import LimitError, OptionError
+from plugin_core.io.atomic import remove_stale
 
 __all__ = ["Workspace", "private_directory"]
+
+
+NOTE = "outputs.json"
 
 
 def private_directory(path: Path) -> Path:
@@ -48,6 +54,14 @@ def _is_stale(name: str) -> bool:
         return False
 
 
+def _remove_unfinished(left: Path) -> None:
+    """Removes the temporary files that a dead server left beside the results it was writing."""
+    for note in left.glob(f"*/{NOTE}"):
+        with contextlib.suppress(OSError, ValueError):  # a note that was cut off itself
+            for folder in json.loads(note.read_text(encoding="utf-8")):
+                remove_stale(Path(folder))
+
+
 class Workspace:
     """A folder for the files of running jobs; a context manager.
 
@@ -60,7 +74,7 @@ class Workspace:
         self._base = private_directory(base or Path(tempfile.gettempdir()) / f"neural-isp-spool-{user}")
         for left in self._base.iterdir():
             if _is_stale(left.name):
-                self._remove_partial_outputs(left)
+                _remove_unfinished(left)
                 shutil.rmtree(left, ignore_errors=True)
         self.path = private_directory(self._base / _own_name())
 
@@ -77,8 +91,10 @@ class Workspace:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def _remove_partial_outputs(self, left: Path) -> None:
-        pass
+    @staticmethod
+    def note_outputs(folder: Path, outputs: Iterable[Path]) -> None:
+        """Remembers in a job's folder where it will write, so that a killed server's half-written files are found."""
+        (folder / NOTE).write_text(json.dumps([str(path.parent) for path in outputs]), encoding="utf-8")
 
     def close(self) -> None:
         """Removes this process's folder, and the base if no other server uses it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,24 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "private" / "s.sock"
     lock = SocketLock(path)
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(OptionError) as caught:
-        SocketLock(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with pytest.raises(OptionError) as caught:
+            SocketLock(path)
     assert caught.value.reason == "SERVER_RUNNING"
     lock.release()
     SocketLock(path).release()
     assert list(path.parent.iterdir()) == []
+
+
+def test_waits_for_one_that_is_leaving(tmp_path: Path) -> None:
+    lock = SocketLock(tmp_path / "s.sock")
+    leaving = threading.Timer(0.2, lock.release)
+    leaving.start()
+    SocketLock(tmp_path / "s.sock").release()
+    leaving.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stale_socket_is_replaced(tmp_path: Path) -> None:

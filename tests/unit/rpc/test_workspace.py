@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from plugin_core.errors import OptionError
+from plugin_core.io.atomic import atomic_write
 from plugin_core.rpc.workspace import Workspace, private_directory
 
 
@@ -37,6 +38,18 @@ def test_sweeps_what_dead_servers_left_and_nothing_else(tmp_path: Path) -> None:
         assert not (base / dead).exists()
         assert not (base / reused).exists()
     assert (base / alive).exists()
+
+
+def test_sweeps_results_that_a_dead_server_was_writing(tmp_path: Path) -> None:
+    base, target = private_directory(tmp_path / "spool"), tmp_path / "photos" / "a.dng"
+    target.parent.mkdir()
+    (base / f"{2**22 - 3}-1700000000" / "job").mkdir(parents=True)
+    Workspace.note_outputs(base / f"{2**22 - 3}-1700000000" / "job", [target])
+    with atomic_write(target) as part:
+        name = part.name.replace(f".{os.getpid()}.", f".{2**22 - 3}.")
+        (target.parent / name).write_bytes(b"half")
+    with Workspace(base):
+        assert [path.name for path in target.parent.iterdir()] == ["a.dng"]
 
 
 def test_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
