@@ -54,9 +54,11 @@ def test_a_file_that_turns_up_meanwhile_wins(tmp_path: Path, monkeypatch: pytest
     if not links:
         monkeypatch.setattr(os, "link", _no_links)
     target = tmp_path / "a.dng"
-    with pytest.raises(OptionError) as caught, atomic_write(target) as part:
-        part.write_text("ours")
-        target.write_text("theirs")
+    writing = atomic_write(target)
+    writing.__enter__().write_text("ours")
+    target.write_text("theirs")
+    with pytest.raises(OptionError) as caught:
+        writing.__exit__(None, None, None)
     assert caught.value.reason == "OUTPUT_EXISTS"
     assert target.read_text() == "theirs"
     assert names(tmp_path) == ["a.dng"]
@@ -74,9 +76,13 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_nothing_remains_of_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), atomic_write(tmp_path / "a") as part:
-        part.write_text("half")
-        raise KeyError("oops")
+    def fail() -> None:
+        with atomic_write(tmp_path / "a") as part:
+            part.write_text("half")
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError):
+        fail()
     assert names(tmp_path) == []
 
 
@@ -88,10 +94,15 @@ def test_a_full_disk_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
     if where == "fsync":
         monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(LimitError) as caught, atomic_write(tmp_path / "a") as part:
-        part.write_text("half")
-        if where == "block":
-            full(0)
+
+    def write() -> None:
+        with atomic_write(tmp_path / "a") as part:
+            part.write_text("half")
+            if where == "block":
+                full(0)
+
+    with pytest.raises(LimitError) as caught:
+        write()
     assert caught.value.reason == "DISK_FULL"
     assert str(tmp_path / "a") in caught.value.message
     assert names(tmp_path) == []

@@ -19,7 +19,7 @@ def test_tiles_are_never_longer_than_the_image(size: tuple[int, int], side: int)
 def test_tiles_decode_to_the_image(shape: tuple[int, ...]) -> None:
     image: UInt16Array = np.random.default_rng(3).integers(0, 65536, shape).astype(np.uint16)
     side = 16
-    tiles = encode_tiles(lambda t, l, h, w: image[t : t + h, l : l + w], *shape[:2], side)
+    tiles = encode_tiles(lambda top, left, h, w: image[top : top + h, left : left + w], *shape[:2], side)
     rows, columns = -(-shape[0] // side), -(-shape[1] // side)
     assert len(tiles) == rows * columns
     whole = np.zeros((rows * side, columns * side, *shape[2:]), np.uint16)
@@ -31,7 +31,7 @@ def test_tiles_decode_to_the_image(shape: tuple[int, ...]) -> None:
 
 def test_padding_repeats_the_last_two_columns() -> None:
     image = np.arange(18 * 18, dtype=np.uint16).reshape(18, 18)
-    last = encode_tiles(lambda t, l, h, w: image[t : t + h, l : l + w], 18, 18, 16)[1]
+    last = encode_tiles(lambda top, left, h, w: image[top : top + h, left : left + w], 18, 18, 16)[1]
     tile = imagecodecs.jpeg8_decode(last).reshape(16, 16)
     np.testing.assert_array_equal(tile[:, 0::2], np.repeat(tile[:, :1], 8, axis=1))
     np.testing.assert_array_equal(tile[:, 1::2], np.repeat(tile[:, 1:2], 8, axis=1))
