@@ -33,15 +33,9 @@ def losses(report: VerifyReport) -> dict[str, tuple[str, ...]]:
 
 
 def full_source(path: Path) -> Path:
-    frame = replace(make_frame(border=(2, 4, 0, 0), orientation=6), **changes)  # type: ignore[arg-type]
-    return write_cfa_dng(
-        path,
-        frame,
-        metadata=True,
-        two_matrices=True,
-        maker_note=b"n" * 50,
-        opcodes={51022: opcode_list(VIGNETTE_OPCODE)},
-    )
+    frame = make_frame(border=(2, 4, 0, 0), orientation=6)
+    opcodes = {51022: opcode_list(VIGNETTE_OPCODE)}
+    return write_cfa_dng(path, frame, metadata=True, two_matrices=True, maker_note=b"n" * 50, opcodes=opcodes)
 
 
 @pytest.mark.parametrize("cfa", PATTERNS)
