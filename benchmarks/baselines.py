@@ -12,8 +12,15 @@ from plugin_core.frame import NoiseProfile
 from simulation.cameras import FloatArray
 from simulation.isp import smooth_known
 
-VERSIONS = {"noisy": "1", "BM3D": "1", "BM3D mosaic": "1", "PMRID": "1"}  # raise one when its figures may change
-BAYER_ONLY = ("PMRID", "BM3D mosaic")
+# A version goes up when its figures may change.
+VERSIONS = {"noisy": "1", "BM3D": "1", "BM3D mosaic": "1", "PMRID": "1", "PMRID clipped": "1"}
+    "noisy": "1",
+    "BM3D": "1",
+    "BM3D mosaic": "1",
+    "PMRID": "1",
+    "PMRID clipped": "1",
+}  # raise one when its figures may change
+BAYER_ONLY = ("PMRID", "PMRID clipped", "BM3D mosaic")
 
 
 def anscombe(signal: FloatArray, a: float, b: float) -> FloatArray:
@@ -93,8 +100,8 @@ def restore(
         return bm3d_bayer(signal, profile)
     if method == "BM3D mosaic" or method == "BM3D":
         return bm3d_mosaic(signal, colours, profile)
-    if method == "PMRID" and bayer:
+    if method in ("PMRID", "PMRID clipped") and bayer:
         from benchmarks import pmrid
 
-        return pmrid.restore(signal, profile, folder)
+        return pmrid.restore(signal, profile, folder, clip=method == "PMRID clipped")
     raise KeyError(method)
