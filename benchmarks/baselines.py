@@ -14,12 +14,6 @@ from simulation.isp import smooth_known
 
 # A version goes up when its figures may change.
 VERSIONS = {"noisy": "1", "BM3D": "1", "BM3D mosaic": "1", "PMRID": "1", "PMRID clipped": "1"}
-    "noisy": "1",
-    "BM3D": "1",
-    "BM3D mosaic": "1",
-    "PMRID": "1",
-    "PMRID clipped": "1",
-}  # raise one when its figures may change
 BAYER_ONLY = ("PMRID", "PMRID clipped", "BM3D mosaic")
 
 
