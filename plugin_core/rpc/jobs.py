@@ -11,6 +11,7 @@ from pathlib import Path
 
 from plugin_core import __version__
 from plugin_core.cache import ResultCache, cache_key
+from plugin_core.config import Limits
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import OptionError
@@ -41,6 +42,7 @@ class Rooms:
     devices: list[Device]
     cache: ResultCache
     in_memory: Turnstile
+    limits: Limits
 
 
 @dataclass
@@ -109,7 +111,7 @@ class DenoiseRun:
         with self.clock.stage(pb.STAGE_DECODE):
             source = self.rooms.worker.read(raw.path, raw.name)
             mask_file = next((one for one in self.files if one.role == "mask"), None)
-            mask = read_mask(mask_file.path) if mask_file else None
+            mask = read_mask(mask_file.path, self.rooms.limits) if mask_file else None
         if self.job.output is Output.CFA and isinstance(source.image, LinearImage):
             raise OptionError(f"{raw.name}: is demosaiced already; no CFA output can be made of it", "OUTPUT_KIND")
         yield progress(pb.STAGE_NOISE)

@@ -13,8 +13,9 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path, PurePath
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import grpc
 
@@ -37,6 +38,7 @@ __all__ = [
 CHUNK_BYTES = 1 << 20  # the contract's largest chunk
 STALL_S = 60.0  # a client that owes bytes has that long, and a second more per SLOWEST bytes
 SLOWEST = 100_000
+NAME_BYTES = 200  # of a name that is kept; file systems take 255
 REPORT_EVERY = 8 << 20  # bytes between two progress events
 
 
@@ -81,7 +83,7 @@ class _Arriving:
     declared: pb.InputFile
     name: str
     path: Path
-    stream: BinaryIO
+    stream: FileIO
     size_bytes: int = 0
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
@@ -90,18 +92,16 @@ class _Arriving:
             raise _size_error(self.name, f"more than {self.declared.size_bytes}", self.declared.size_bytes)
         self.size_bytes += len(data)
         self.digest.update(data)
+        rest = memoryview(data)
         try:
-            self.stream.write(data)
+            while rest:
+                rest = rest[self.stream.write(rest) :]
         except OSError as error:
             raise _spool_error(self.name, error) from error
 
     def finish(self) -> ReceivedFile:
         if self.size_bytes != self.declared.size_bytes:
             raise _size_error(self.name, str(self.size_bytes), self.declared.size_bytes)
-        try:
-            self.stream.close()
-        except OSError as error:
-            raise _spool_error(self.name, error) from error
         sha256 = self.digest.hexdigest()
         _check_digest(self.declared, self.name, sha256)
         return ReceivedFile(self.declared.role, self.name, self.path, self.size_bytes, sha256, local=False)
@@ -208,21 +208,26 @@ def _chunks(requests: Iterator[M]) -> Iterable[pb.Chunk]:
 
 
 def _base_name(one: pb.InputFile) -> str:
-    """What messages and OriginalRawFileName call the file: no folders, nothing that a terminal would act on."""
-    name = PurePath((one.name or one.local_path).replace("\\", "/")).name
-    return "".join(c if c.isprintable() else "_" for c in name)[:255] or "input"
+    """What messages and OriginalRawFileName call the file: no folders, nothing a terminal acts on, fit for a disk."""
+    path = PurePath((one.name or one.local_path).replace("\\", "/"))
+    name = "".join(c if c.isprintable() else "_" for c in path.name)
+    if len(name.encode()) > NAME_BYTES:
+        suffix = path.suffix if path.suffix.isascii() and len(path.suffix) < 8 else ""
+        name = name.encode()[: NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
+    return name if name not in ("", ".", "..") else "input"
 
 
 def _open(one: pb.InputFile, index: int, name: str, place: InputPlace, stack: ExitStack) -> _Arriving:
     if one.size_bytes == 0:
         raise FileFormatError(f"{name}: is empty, or its size was not declared", "EMPTY_FILE")
     _check_size(name, one.size_bytes, place.limits)
-    suffix = PurePath(name).suffix
-    path = place.folder / f"input-{index}{suffix if suffix[1:].isalnum() and len(suffix) < 8 else ''}"
+    path = place.folder / f"input-{index}" / name
     try:
-        return _Arriving(one, name, path, stack.enter_context(path.open("xb")))
+        path.parent.mkdir(mode=0o700)
+        stream = path.open("xb", buffering=0)  # chunks are large, and a full disk shows at once
     except OSError as error:
         raise _spool_error(name, error) from error
+    return _Arriving(one, name, path, stack.enter_context(stream))
 
 
 def _local_file(one: pb.InputFile, name: str, place: InputPlace) -> ReceivedFile:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
 from plugin_core.config import Limits
 from plugin_core.errors import FileFormatError, IspError, JobCancelledError, LimitError, OptionError
-from plugin_core.rpc.transfer import CHUNK_BYTES, InputPlace, first_message, receive, returned, send
+from plugin_core.rpc import transfer
+from plugin_core.rpc.transfer import CHUNK_BYTES, InputPlace, first_message, receive, returned, send, stall_guard
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 
 CONTENT = bytes(range(256)) * 37
@@ -44,7 +48,7 @@ def test_file_arrives_whole(tmp_path: Path, size: int) -> None:
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     (file,) = returned(receive([declared(sha256=sha256.upper())], chunks(*pieces), place(tmp_path)))
     assert file.path.read_bytes() == CONTENT
-    assert file.path.parent == tmp_path
+    assert file.path.parent.parent == tmp_path
     assert (file.name, file.role, file.size_bytes, file.sha256, file.local) == (
         "a.dng", "raw", len(CONTENT), sha256, False,
     )  # fmt: skip
@@ -146,15 +150,36 @@ def test_local_path_needs_the_unix_socket_and_to_be_absolute(tmp_path: Path) -> 
         ("../../etc/passwd", "passwd"),
         ("c:\\x\\y.nef", "y.nef"),
         ("a\x1b[2Jb\n.dng", "a_[2Jb_.dng"),
-        ("..", ".."),
+        ("..", "input"),
         ("", "input"),
+        ("é" * 300 + ".dng", "é" * 98 + ".dng"),
     ],
 )
 def test_names_are_base_names_that_no_terminal_acts_on(tmp_path: Path, name: str, shown: str) -> None:
     (file,) = returned(receive([declared(name=name)], chunks(CONTENT), place(tmp_path)))
     assert file.name == shown
-    assert file.path.parent == tmp_path
-    assert file.path.name.startswith("input-0")
+    assert file.path == tmp_path / "input-0" / shown, "who names the file by its path names it as the caller does"
+
+
+def test_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *arguments: object, **options: object) -> object:
+        return io.FileIO("/dev/full", "w")
+
+    monkeypatch.setattr(Path, "open", full)
+    error = refusal([declared()], chunks(CONTENT), place(tmp_path))
+    assert (type(error), error.reason) == (LimitError, "DISK_FULL")
+    assert "a.dng" in error.message
+
+
+def test_client_that_stalls_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "STALL_S", 0.05)
+    cut = threading.Event()
+    context = SimpleNamespace(cancel=cut.set)
+    with stall_guard(context):  # type: ignore[arg-type]
+        assert cut.wait(5)
+    cut.clear()
+    with stall_guard(context, expected_bytes=1 << 30):  # type: ignore[arg-type]
+        assert not cut.wait(0.2)
 
 
 @pytest.mark.parametrize("size", [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
