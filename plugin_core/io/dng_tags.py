@@ -238,15 +238,23 @@ def read_dng_tags(path: Path, name: str) -> DngTags | None:
     Raises FileFormatError if they contradict each other or the file is shorter than they say.
     """
     try:
-        with tifffile.TiffFile(path) as tif:
+        tif = tifffile.TiffFile(path)
+    except Exception:  # tifffile raises all kinds on what is no TIFF; LibRaw knows RAW files of other makes
+        return None
+    with tif:
+        try:
             first: Any = tif.pages.first
             if 50706 not in first.tags:
                 return None
+        except Exception:  # as above: its first IFD is no TIFF's
+            return None
+        try:
             return _read(tif, first, path, name)
-    except tifffile.TiffFileError:
-        return None
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, ZeroDivisionError) as error:
-        raise FileFormatError(f"{name}: its TIFF tags are damaged", "DAMAGED", {"found": str(error)}) from error
+        except (FileFormatError, MemoryError):
+            raise
+        except Exception as error:  # a DNG by its own word, of tags that contradict each other in ways of their own
+            reason = " ".join(str(error).split())[:120]
+            raise FileFormatError(f"{name}: its TIFF tags are damaged ({reason})", "DAMAGED") from error
 
 
 def _read(tif: tifffile.TiffFile, first: Any, path: Path, name: str) -> DngTags:

@@ -15,6 +15,7 @@ from plugin_core.errors import FileFormatError, IspError, LimitError
 from plugin_core.frame import CfaPattern, ColorCalibration, Exposure, LinearImage, RawFrame, Rect
 from plugin_core.io.dng_tags import COMPRESSIONS, DngTags
 from plugin_core.io.refuse import refuse_colors, refuse_frames, refused
+from plugin_core.io.source_file import TiffTag
 
 __all__ = [
     "MONOCHROME",
@@ -98,7 +99,11 @@ def _refuse_blank(pixels: NDArray[Any], name: str) -> None:
 
 def read_libraw(
     path: Path, name: str, dng: DngTags | None, limits: Limits, allocate: Allocate, facts: dict[str, Any]
-) -> tuple[RawFrame | LinearImage, tuple[str, ...]]:
+) -> tuple[RawFrame | LinearImage, tuple[str, ...], tuple[TiffTag, ...]]:
+    """The decoded image, warnings, and raw tags that the result must have though the source's file has none.
+
+    facts: exposure and source, by the metadata. Raises rawpy.LibRawError beside our own errors.
+    """
     with rawpy.imread(str(path)) as raw:
         sizes = raw.sizes  # of the header: nothing is decoded or allocated yet
         check_pixels(sizes.raw_height, sizes.raw_width, name, limits)
@@ -110,16 +115,17 @@ def read_libraw(
             raise refused(name, f"{view.shape[-1]} samples a pixel; one (mosaic) or three (linear) only")
         if dng is not None and view.shape[:2] == (dng.height, dng.width) and linear == (dng.samples == 3):
             pixels = copied(view[dng.active_area.slices][..., :3] if linear else view, allocate)
-            return frame_of_dng(pixels, dng, name, facts), ()
+            return frame_of_dng(pixels, dng, name, facts), (), ()
         area = _visible(sizes, view.shape[:2], name, facts["source"].make)
-        more = refuse_frames(path, name, facts["source"].make) if dng is None else ()
+        more, tags = (refuse_frames(path, name, facts["source"].make), _scale_tags(raw)) if dng is None else ((), ())
         if not linear:
             refuse_colors(raw, name)
             image, warnings = _mosaic(raw, copied(view, allocate), area, dng, facts, name)
-            return image, more + warnings
+            return image, more + warnings, tags
         if raw.num_colors != 3 or _has_fourth(view):
             raise refused(name, "four samples a pixel (a pixel-shift set); single exposures only")
-        return _linear(raw, copied(view[area.slices][..., :3], allocate), area, dng, facts, name)
+        picture, warnings = _linear(raw, copied(view[area.slices][..., :3], allocate), area, dng, facts, name)
+        return picture, more + warnings, tags
 
 
 def copied(view: NDArray[Any], allocate: Allocate) -> NDArray[Any]:
@@ -169,7 +175,10 @@ def _mosaic(
         colors = np.where(index == 3, 1, index)
         cfa = CfaPattern(tuple(tuple(int(c) for c in row) for row in colors))
         tile = [[float(blacks[i]) for i in row] for row in index]
-    black = tuple(map(tuple, tile)) if len(set(_flat(tuple(map(tuple, tile))))) > 1 else ((tile[0][0],),)
+    levels = [value for row in tile for value in row]
+    # LibRaw cuts the masked pixels' means to integers: a spread of 1 is one level that lies at the integer above.
+    single = max(levels) - min(levels) <= 1
+    black = ((max(levels),),) if single else tuple(tuple(row) for row in tile)
     white, warnings = _white_level(raw, max(_flat(black)))
     if max(_flat(black)) >= white:
         raise FileFormatError(f"{name}: black level {max(_flat(black)):g} is not below white {white:g}", "DAMAGED")
@@ -200,6 +209,15 @@ def _white_level(raw: Any, black: float) -> tuple[float, tuple[str, ...]]:
     gain = 100 * ((maximum - black) / (white - black) - 1)
     note = f"white level {white:g} is the camera's own; with LibRaw's {maximum:g} it renders {gain:.1f} % darker"
     return white, (note,)
+
+
+def _scale_tags(raw: Any) -> tuple[TiffTag, ...]:
+    """DefaultScale for photosites that are not square; LibRaw's aspect below 1 asks for taller pictures."""
+    aspect = float(raw.sizes.pixel_aspect)
+    if not 0.1 < aspect < 10 or abs(aspect - 1) < 1e-3:
+        return ()
+    across, down = (aspect, 1.0) if aspect > 1 else (1.0, 1 / aspect)
+    return (TiffTag(50718, 5, 2, (round(across * 10000), 10000, round(down * 10000), 10000)),)
 
 
 def _color_facts(

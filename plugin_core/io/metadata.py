@@ -127,11 +127,11 @@ def _kept_exif(exif: Values) -> dict[str, str | list[str]]:
             or (group == "Photo" and tag not in ("MakerNote", "InteroperabilityTag"))
             or (group == "Image" and tag in KEPT_IMAGE_TAGS)
         ):
-            kept[key] = value
+            kept[key] = value[0] if isinstance(value, list) else value  # a list: the tag was there twice
     for tag in EXPOSURE_TAGS:
         source = exif.get(f"Exif.Image.{tag}")
         if source and f"Exif.Photo.{tag}" not in kept:
-            kept[f"Exif.Photo.{tag}"] = source
+            kept[f"Exif.Photo.{tag}"] = source[0] if isinstance(source, list) else source
     return kept
 
 
@@ -235,6 +235,8 @@ def finish_dng(path: Path, metadata: Metadata, provenance: Mapping[str, str]) ->
         stamp["Xmp.xmp.CreatorTool"] = "neural-isp"
         if metadata.original_name:
             stamp["Xmp.xmpMM.PreservedFileName"] = metadata.original_name
+            stamp["Xmp.xmpMM.DerivedFrom"] = 'type="Struct"'
+            stamp["Xmp.xmpMM.DerivedFrom/stRef:filePath"] = metadata.original_name
         image.modify_xmp(stamp)
     return tuple(warnings)
 

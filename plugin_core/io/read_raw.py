@@ -79,7 +79,8 @@ def read_raw(path: Path, name: str = "", limits: Limits | None = None, allocate:
         if dng is not None and dng.is_float:
             image, more = _read_float(path, name, dng, allocate, facts)
         else:
-            image, more = read_libraw(path, name, dng, limits, allocate, facts)
+            image, more, raw_tags = read_libraw(path, name, dng, limits, allocate, facts)
+            metadata = replace(metadata, raw_tags=metadata.raw_tags + raw_tags)
     except rawpy.LibRawError as error:
         raise translated(error, name, dng) from error
     except MemoryError as error:
@@ -101,6 +102,8 @@ def _read_float(
             page = page.pages[dng.page[1]]
         try:
             decoded = page.asarray(maxworkers=2)
+        except MemoryError:
+            raise
         except Exception as error:  # tifffile and its codecs raise their own kinds, by compression
             raise FileFormatError(f"{name}: damaged: {' '.join(str(error).split())}", "DAMAGED") from error
     area = dng.active_area.slices if dng.samples == 3 else ...

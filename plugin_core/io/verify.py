@@ -26,7 +26,7 @@ __all__ = ["verify"]
 
 COLOR_TOLERANCE = 1.5e-4  # matrices are published in steps of 1e-4
 # XMP that every program sets for itself.
-OWN_XMP = {"Xmp.xmp.CreatorTool", "Xmp.xmpMM.PreservedFileName"}
+OWN_XMP = ("Xmp.xmp.CreatorTool", "Xmp.xmpMM.PreservedFileName", "Xmp.xmpMM.DerivedFrom", f"Xmp.{PREFIX}.")
 
 
 def verify(source: Path, result: Path, limits: Limits) -> VerifyReport:
@@ -95,7 +95,7 @@ def _tag_groups(metadata: Metadata, old: RawTags, new: RawTags) -> list[CheckGro
     for name in ("EXIF", "GPS", "Lens"):
         keys = [key for key, value in metadata.exif.items() if group_of(key) == name and value]
         groups.append(_group(name, _missing(metadata.exif, new.exif, keys), bool(keys), f"{len(keys)} tags"))
-    xmp = [key for key in old.xmp if key not in OWN_XMP and not key.startswith(f"Xmp.{PREFIX}.")]
+    xmp = [key for key in old.xmp if not key.startswith(OWN_XMP)]
     groups.append(_group("XMP", _missing(old.xmp, new.xmp, xmp), bool(xmp), f"{len(xmp)} properties"))
     iptc = list(old.iptc)
     groups.append(_group("IPTC", _missing(old.iptc, new.iptc, iptc), bool(iptc), f"{len(iptc)} tags"))

@@ -51,7 +51,7 @@ class _Process:
                 stderr=self.log,
                 pass_fds=(theirs.fileno(),),
                 cwd="/",
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
             )
         self.connection = Connection(ours.detach())
         self.ready = False
