@@ -28,7 +28,10 @@ if _version_not_supported:
 class RestorationStub:
     """Every op is the same bidirectional stream: one header, then the inputs in chunks; back come progress, the result in
     chunks (or the path it was written to), and one summary, last. Errors are canonical status codes with a
-    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata).
+    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata; metadata holds "job_id", and "class", the kind of error:
+    FileFormatError, OptionError, NoModelError, ModelPackageError, LimitError or JobCancelledError); a full queue also
+    carries a google.rpc.RetryInfo. Where the server has a token, every call but those of the health service sends it as
+    metadata "authorization: Bearer TOKEN".
     """
 
     def __init__(self, channel):
@@ -62,7 +65,10 @@ class RestorationStub:
 class RestorationServicer:
     """Every op is the same bidirectional stream: one header, then the inputs in chunks; back come progress, the result in
     chunks (or the path it was written to), and one summary, last. Errors are canonical status codes with a
-    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata).
+    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata; metadata holds "job_id", and "class", the kind of error:
+    FileFormatError, OptionError, NoModelError, ModelPackageError, LimitError or JobCancelledError); a full queue also
+    carries a google.rpc.RetryInfo. Where the server has a token, every call but those of the health service sends it as
+    metadata "authorization: Bearer TOKEN".
     """
 
     def Denoise(self, request_iterator, context):
@@ -128,7 +134,10 @@ def add_RestorationServicer_to_server(servicer, server):
 class Restoration:
     """Every op is the same bidirectional stream: one header, then the inputs in chunks; back come progress, the result in
     chunks (or the path it was written to), and one summary, last. Errors are canonical status codes with a
-    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata).
+    google.rpc.ErrorInfo (domain "neural-isp", reason, metadata; metadata holds "job_id", and "class", the kind of error:
+    FileFormatError, OptionError, NoModelError, ModelPackageError, LimitError or JobCancelledError); a full queue also
+    carries a google.rpc.RetryInfo. Where the server has a token, every call but those of the health service sends it as
+    metadata "authorization: Bearer TOKEN".
     """
 
     @staticmethod
