@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plugin_core.errors import OptionError
 from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, UInt16Array
+from plugin_core.ops.denoise import Residual
 
 __all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "remaining_noise"]
 
 CHANGE_MAP_SIGMAS = 8.0  # what 65535 in a change map stands for
-ROWS_AT_ONCE = 512  # arithmetic goes in strips, so that memory stays small for any frame
+ROWS_AT_ONCE = 510  # arithmetic goes in strips, so that memory stays small; a multiple of every CFA's period
 
 
 @dataclass(frozen=True)
@@ -48,51 +49,60 @@ def _blurred(cells: FloatArray) -> FloatArray:
     return blurred
 
 
-def _cell_means(residual: NDArray[np.float16], cfa: CfaPattern) -> tuple[list[FloatArray], int]:
-    """The mean residual of each colour over cells that hold all three: 2x2 for Bayer, 3x3 for X-Trans."""
-    size = 2 if cfa.kind is CfaKind.BAYER else 3
-    height, width = residual.shape
-    rows, columns = -(-height // size) * size, -(-width // size) * size
-    padded = np.pad(residual.astype(np.float32), ((0, rows - height), (0, columns - width)))
-    colors = np.pad(cfa.color_map(height, width), ((0, rows - height), (0, columns - width)), constant_values=9)
-    means: list[FloatArray] = []
+def _cell_means(residual: Residual, cfa: CfaPattern) -> list[FloatArray]:
+    """The mean residual of each colour over cells that hold all three: 2x2 photosites for Bayer, 3x3 for X-Trans.
+
+    Each (ceil(h / size), ceil(w / size)) float32. The last rows and columns that don't fill a whole period of the CFA
+    take the means of their neighbours.
+    """
+    period, size = cfa.period, _cell_size(cfa)
+    height, width = (side - side % period for side in residual.shape)
+    step = period // size
+    counts = np.zeros((3, step, step), dtype=np.float32)
+    means = [np.zeros((height // size, width // size), dtype=np.float32) for _ in range(3)]
+    for row in range(period):
+        for column in range(period):
+            color, cell = cfa.colors[row][column], (row // size, column // size)
+            means[color][cell[0] :: step, cell[1] :: step] += residual[row:height:period, column:width:period]
+            counts[color][cell] += 1
+    missing = tuple(-(-side // size) - mean for side, mean in zip(residual.shape, means[0].shape, strict=True))
     for color in range(3):
-        here = colors == color
-        shape = (rows // size, size, columns // size, size)
-        total = np.where(here, padded, 0).reshape(shape).sum(axis=(1, 3))
-        count = here.reshape(shape).sum(axis=(1, 3))
-        means.append((total / np.maximum(count, 1)).astype(np.float32))
-    return means, size
+        for cell in np.ndindex(step, step):
+            means[color][cell[0] :: step, cell[1] :: step] /= counts[color][cell]
+        means[color] = np.pad(means[color], ((0, missing[0]), (0, missing[1])), mode="edge")
+    return means
 
 
-def chroma_part(residual: NDArray[np.float16], cfa: CfaPattern) -> FloatArray:
-    """The coarse colour part of a mosaic's residual, (h, w) float32: each colour's local mean less the common one."""
-    height, width = residual.shape
-    means, size = _cell_means(residual, cfa)
-    common = 0.25 * means[0] + 0.5 * means[1] + 0.25 * means[2]
-    colors = cfa.color_map(height, width)
-    part = np.zeros((height, width), dtype=np.float32)
-    for color in range(3):
-        coarse = _blurred(means[color] - common)
-        wide = np.repeat(np.repeat(coarse, size, axis=0), size, axis=1)[:height, :width]
-        np.copyto(part, wide, where=colors == color)
-    return part
+def _cell_size(cfa: CfaPattern) -> int:
+    return 2 if cfa.kind is CfaKind.BAYER else 3
 
 
-def _weighted(
-    image: RawFrame | LinearImage, residual: NDArray[np.float16], options: BlendOptions
-) -> NDArray[np.generic]:
-    """The residual with luma and chroma weights applied; strength and mask still to come."""
-    if options.luma == options.chroma:
-        return residual
-    if isinstance(image, LinearImage):
-        common = residual.astype(np.float32) @ np.array([0.25, 0.5, 0.25], dtype=np.float32)
-        chroma = residual - common[..., None]
-        return np.asarray(options.luma * common[..., None] + options.chroma * chroma, dtype=np.float32)
-    if image.cfa.kind is CfaKind.MONOCHROME:
-        return np.asarray(residual * np.float32(options.luma))
-    chroma = chroma_part(residual, image.cfa)
-    return np.asarray(options.luma * residual.astype(np.float32) + (options.chroma - options.luma) * chroma)
+class ChromaPart:
+    """The coarse colour part of a mosaic's residual: each colour's local mean less the common one."""
+
+    def __init__(self, residual: Residual, cfa: CfaPattern) -> None:
+        self._cfa, self._shape = cfa, residual.shape
+        self._coarse: list[FloatArray] = []
+        if min(residual.shape) >= cfa.period:
+            means = _cell_means(residual, cfa)
+            common = 0.25 * means[0] + 0.5 * means[1] + 0.25 * means[2]
+            self._coarse = [_blurred(mean - common) for mean in means]
+
+    def rows(self, top: int, count: int) -> FloatArray:
+        """Rows top .. top + count - 1, (count, w) float32; top is a multiple of the CFA's period."""
+        part = np.zeros((count, self._shape[1]), dtype=np.float32)
+        if not self._coarse:
+            return part
+        period, size = self._cfa.period, _cell_size(self._cfa)
+        step = period // size
+        for row in range(period):
+            for column in range(period):
+                place = part[row::period, column::period]
+                coarse = self._coarse[self._cfa.colors[row][column]]
+                place[:] = coarse[(top + row) // size :: step, column // size :: step][
+                    : place.shape[0], : place.shape[1]
+                ]
+        return part
 
 
 def _full_mask(image: RawFrame | LinearImage, mask: FloatArray) -> FloatArray:
@@ -116,7 +126,7 @@ def _full_mask(image: RawFrame | LinearImage, mask: FloatArray) -> FloatArray:
 
 def apply(
     image: RawFrame | LinearImage,
-    residual: NDArray[np.float16],
+    residual: Residual,
     options: BlendOptions,
     mask: FloatArray | None = None,
 ) -> RawFrame | LinearImage:
@@ -129,18 +139,17 @@ def apply(
     if options.identity:
         return image
     weights = _full_mask(image, mask) if mask is not None else None
-    weighted = _weighted(image, residual, options)
     if isinstance(image, RawFrame):
         samples = image.mosaic.astype(np.float32)
         target = samples[image.active_area.slices]
     else:
         samples = image.pixels.astype(np.float32)
         target = samples
-    strength = np.float32(options.strength)
+    weigh = _weigher(image, residual, options)
     for top in range(0, target.shape[0], ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        change = weighted[rows].astype(np.float32)
-        change *= strength
+        change = weigh(rows, residual[rows].astype(np.float32))
+        change *= np.float32(options.strength)
         if weights is not None:
             share = weights[rows]
             change *= share[..., None] if change.ndim == 3 else share
@@ -150,7 +159,37 @@ def apply(
     return replace(image, pixels=samples)
 
 
-def change_map(image: RawFrame | LinearImage, residual: NDArray[np.float16], profile: NoiseProfile) -> UInt16Array:
+def _weigher(
+    image: RawFrame | LinearImage, residual: Residual, options: BlendOptions
+) -> Callable[[slice, FloatArray], FloatArray]:
+    """What applies the luma and chroma weights to a strip of the residual, in place."""
+    luma, chroma = np.float32(options.luma), np.float32(options.chroma)
+
+    def evenly(_rows: slice, change: FloatArray) -> FloatArray:
+        change *= luma
+        return change
+
+    def by_channel(_rows: slice, change: FloatArray) -> FloatArray:
+        common = change @ np.array([0.25, 0.5, 0.25], dtype=np.float32)
+        change *= chroma
+        change += (luma - chroma) * common[..., None]
+        return change
+
+    if luma == chroma or (isinstance(image, RawFrame) and image.cfa.kind is CfaKind.MONOCHROME):
+        return evenly
+    if isinstance(image, LinearImage):
+        return by_channel
+    part = ChromaPart(residual, image.cfa)
+
+    def by_cell(rows: slice, change: FloatArray) -> FloatArray:
+        change *= luma
+        change += (chroma - luma) * part.rows(rows.start, change.shape[0])
+        return change
+
+    return by_cell
+
+
+def change_map(image: RawFrame | LinearImage, residual: Residual, profile: NoiseProfile) -> UInt16Array:
     """|residual| / sigma, (h, w) uint16, 65535 = CHANGE_MAP_SIGMAS; the largest channel of a linear image.
 
     sigma is the noise that the profile gives at the restored level. Values near 1 (8192) are noise taken out; larger

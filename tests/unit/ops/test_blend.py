@@ -5,7 +5,7 @@ import pytest
 
 from plugin_core.errors import OptionError
 from plugin_core.frame import NoiseProfile, NoiseSource
-from plugin_core.ops.blend import BlendOptions, apply, change_map, chroma_part, remaining_noise
+from plugin_core.ops.blend import BlendOptions, ChromaPart, apply, change_map, remaining_noise
 from tests.builders import PATTERNS, make_frame, make_linear
 
 ANY_CFA = pytest.mark.parametrize("cfa", sorted(PATTERNS))
@@ -49,9 +49,9 @@ def test_a_colour_cast_is_chroma_and_a_grey_one_is_luma(cfa):
     pattern = PATTERNS[cfa]
     colors = pattern.color_map(60, 66)
     grey = np.full((60, 66), 9.0, dtype=np.float16)
-    assert np.abs(chroma_part(grey, pattern)).max() < 1e-3
+    assert np.abs(ChromaPart(grey, pattern).rows(0, 60)).max() < 1e-3
     red = np.where(colors == 0, 8.0, 0.0).astype(np.float16)
-    part = chroma_part(red, pattern)
+    part = ChromaPart(red, pattern).rows(0, 60)
     inner = (slice(6, -6), slice(6, -6))
     np.testing.assert_allclose(part[inner][colors[inner] == 0], 6.0, atol=0.05)
     np.testing.assert_allclose(part[inner][colors[inner] != 0], -2.0, atol=0.05)
