@@ -28,7 +28,7 @@ FLATTEST = 0.03  # share of a bin's blocks taken as surely flat; anchors what "f
 FLATTEST_SIGMAS = 1.88  # where that quantile of a normal law lies
 CHOSEN_MEAN = 0.288  # a normal law cut one sigma above its mean has its mean that much lower (phi(1) / Phi(1))
 MODEL_ERROR = 0.03  # of a point's variance, however many samples it has
-TEXTURE_ERROR = 0.25  # of the texture energy found in the chosen blocks
+TEXTURE_ERROR = 0.40  # of the texture energy found in the chosen blocks
 PLANE_SPREAD = 0.20  # relative sigma with which a plane's line is held to that of all planes
 ROUNDS = 4
 # Twist over the mean of step and twist energy for picture content alone: on photographs, median .33 for squares of 2,

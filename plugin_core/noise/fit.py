@@ -66,7 +66,7 @@ def fit_line(points: Points, least_b: float = 0.0, start: Line | None = None, ro
         residual = (variance - predicted) / (predicted * points.error)
         scale = np.where(residual > 0, UPWARD_SCALE, DOWNWARD_SCALE)
         weight = 1.0 / (predicted * points.error * (1.0 + (residual / scale) ** 2) ** 0.5)
-        prior = 1.0 / (PRIOR_SPREAD * (PRIOR_ELECTRONS2 * max(line.a, 1e-9) ** 2 + least_b))
+        prior = 1.0 / (PRIOR_SPREAD * (PRIOR_ELECTRONS2 * max(line.a, 1e-9) ** 2 + 6.0 * least_b))
         rows = np.stack([np.append(signal * weight, 0.0), np.append(weight, prior)], axis=1)
         a, b = nonnegative_pair(rows, np.append(variance * weight, 1.0 / PRIOR_SPREAD))
         line = Line(a, max(b, least_b))

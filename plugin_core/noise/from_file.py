@@ -14,7 +14,7 @@ from plugin_core.noise.table import default_read_variance, lookup
 
 __all__ = ["choose", "default_profile", "noise_profiles", "sigma_ratio"]
 
-TRUSTED = 0.35  # confidence from which on a measurement is preferred to the table
+TRUSTED = 0.25  # confidence from which on a measurement is preferred to the table; see docs/benchmarks.md
 FIRM = 0.6  # confidence from which on a measurement may be held against a tag
 CONTRADICTION = 1.6  # ratio of sigmas from which on two sources are said to contradict each other
 
@@ -84,7 +84,7 @@ def default_profile(iso: float | None, planes: int) -> NoiseProfile:
         a=(a,) * planes,
         b=(default_read_variance(a),) * planes,
         source=NoiseSource.DEFAULT,
-        confidence=0.2 if known else 0.05,
+        confidence=0.1 if known else 0.02,
         detail=f"a middling camera at ISO {assumed:g}" + ("" if known else ", assumed, as the file names none"),
     )
 
