@@ -31,9 +31,7 @@ def shoot(cfa: CfaPattern, draw: NoiseDraw, *, black: int = 512, exposure: float
     rgb = scene() * np.float32(exposure)
     height, width = rgb.shape[:2]
     colours = cfa.color_map(height, width)
-    clean = (
-        rgb.mean(-1) if cfa.plane_count == 1 else np.take_along_axis(rgb, colours[..., None].astype(int), -1)[..., 0]
-    )
+    clean = rgb.mean(-1) if cfa.plane_count == 1 else mosaic(rgb, colours)
     noisy = add_noise(np.random.default_rng(seed), clean.astype(np.float32), draw)
     raw = np.clip(np.round(noisy * (WHITE - black) + black), 0, WHITE).astype(np.uint16)
     area = Rect(0, 0, height, width)
