@@ -99,11 +99,13 @@ def mosaic_tags(frame: RawFrame, levels: Levels, metadata: Metadata, area: Rect 
     """
     mono = frame.cfa.kind is CfaKind.MONOCHROME
     n = frame.cfa.period
-    black = (int(levels.black), 1) if levels.black == int(levels.black) else _rationals([levels.black])
-    count = 1 if mono else 4
+    blacks = [value for row in frame.black_level for value in row] if levels.unchanged else [levels.black]
+    if len(blacks) != 4 and not mono:
+        blacks = blacks[:1] * 4
+    black = tuple(part for b in blacks for part in ((int(b), 1) if b == int(b) else _rationals([b])))
     tags: list[ExtraTag] = [
         (50713, SHORT, 2, (1, 1) if mono else (2, 2), True),  # BlackLevelRepeatDim
-        (50714, RATIONAL, count, black * count, True),
+        (50714, RATIONAL, len(blacks), black, True),
         (50717, LONG, 1, levels.white, True),
         *_crop_tags(frame.default_crop),
     ]

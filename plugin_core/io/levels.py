@@ -20,7 +20,7 @@ SPARE_PEDESTAL = 256  # for sources that have no black level of their own, as DN
 class Levels:
     """What is written: sample = (raw - black of its position) * scale + black, rounded; one black for all positions.
 
-    black may be fractional only where samples are written as they are (scale 1, shift 0).
+    Where samples are written as they are, black may be fractional, and the tag holds the source's blacks.
     """
 
     black: float
@@ -33,16 +33,18 @@ class Levels:
 def choose_levels(frame: RawFrame, remaining_noise: NoiseProfile | None) -> Levels:
     """The levels for this frame's samples.
 
-    An untouched uint16 mosaic with one black level is written as it is. Float mosaics are stretched by a power of two
-    until white is at least 14-bit and a step is at most two sigma of the remaining noise at black, while it fits into
-    16 bits; the pedestal is raised where values lie below zero. RawTherapee mixes up the greens' black levels, so
-    different ones become one (the difference goes into the samples).
+    An untouched uint16 mosaic is written as it is if it has one black level, or if 2x2 of them lie within 1: LibRaw
+    cuts the means of masked pixels to integers, and hosts do the same with the source. Float mosaics are stretched by
+    a power of two until white is at least 14-bit and a step is at most two sigma of the remaining noise at black, while
+    it fits into 16 bits; the pedestal is raised where values lie below zero. RawTherapee mixes up the greens' black
+    levels, so different ones become one (the difference goes into the samples).
     """
     blacks = np.array(frame.black_level, dtype=np.float64)
     whites = frame.white_level
     whole = frame.mosaic.dtype == np.uint16
-    if whole and len(set(whites)) == 1 and (blacks == blacks.flat[0]).all():
-        return Levels(float(blacks.flat[0]), round(whites[0]), 1.0, True)
+    near = np.ptp(blacks) <= (1 if blacks.size == 4 else 0)
+    if whole and len(set(whites)) == 1 and near:
+        return Levels(float(blacks.max()), round(whites[0]), 1.0, True)
     low, reference = float(frame.mosaic.min()), float(blacks.min())
     reach = max(float(frame.mosaic.max()), *whites) - reference
     span = max(whites) - reference

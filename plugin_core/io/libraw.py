@@ -150,17 +150,6 @@ def _visible(sizes: Any, shape: tuple[int, ...], name: str, make: str) -> Rect:
     return Rect(top, left, height, width)
 
 
-def _default_crop(sizes: Any, area: Rect) -> Rect:
-    """LibRaw's crop (from the maker's tags, counted from the raw frame) inside the visible area, else all of it."""
-    crop = Rect(
-        sizes.crop_top_margin - area.top, sizes.crop_left_margin - area.left, sizes.crop_height, sizes.crop_width
-    )
-    inside = crop.top >= 0 and crop.left >= 0 and crop.bottom <= area.height and crop.right <= area.width
-    if inside and crop.height * crop.width * 4 > area.height * area.width:
-        return crop
-    return Rect(0, 0, area.height, area.width)
-
-
 def _mosaic(
     raw: Any, pixels: NDArray[Any], area: Rect, dng: DngTags | None, facts: dict[str, Any], name: str
 ) -> tuple[RawFrame, tuple[str, ...]]:
@@ -175,15 +164,14 @@ def _mosaic(
         colors = np.where(index == 3, 1, index)
         cfa = CfaPattern(tuple(tuple(int(c) for c in row) for row in colors))
         tile = [[float(blacks[i]) for i in row] for row in index]
-    levels = [value for row in tile for value in row]
-    # LibRaw cuts the masked pixels' means to integers: a spread of 1 is one level that lies at the integer above.
-    single = max(levels) - min(levels) <= 1
-    black = ((max(levels),),) if single else tuple(tuple(row) for row in tile)
+    same = len({value for row in tile for value in row}) == 1
+    black = ((tile[0][0],),) if same else tuple(tuple(row) for row in tile)
     white, warnings = _white_level(raw, max(_flat(black)))
     if max(_flat(black)) >= white:
         raise FileFormatError(f"{name}: black level {max(_flat(black)):g} is not below white {white:g}", "DAMAGED")
     shared, more = _color_facts(raw, dng, facts, cfa.plane_count)
-    crop = _default_crop(raw.sizes, area)
+    # All of the visible area, not the maker's crop: hosts show all of it for the source, too.
+    crop = Rect(0, 0, area.height, area.width)
     return RawFrame(pixels, cfa, black, (white,) * cfa.plane_count, area, crop, **shared), warnings + more
 
 
@@ -196,7 +184,7 @@ def _linear(
     white = float(raw.white_level)
     if max(black) >= white:
         raise FileFormatError(f"{name}: black level {max(black):g} is not below white {white:g}", "DAMAGED")
-    return LinearImage(pixels, black, (white,) * 3, _default_crop(raw.sizes, area), **shared), warnings
+    return LinearImage(pixels, black, (white,) * 3, Rect(0, 0, area.height, area.width), **shared), warnings
 
 
 def _white_level(raw: Any, black: float) -> tuple[float, tuple[str, ...]]:

@@ -102,3 +102,11 @@ def test_blocks_agree_with_the_whole() -> None:
         np.testing.assert_array_equal(
             quantised(frame, levels, top, left, 16, 16), whole[top : top + 16, left : left + 16]
         )
+
+
+def test_blacks_within_one_are_made_equal_in_restored_samples() -> None:
+    frame = make_frame(black=((128, 128), (127, 128)), bits=12)
+    assert choose_levels(frame, LOUD).unchanged
+    restored = choose_levels(replace(frame, mosaic=frame.mosaic.astype(np.float32)), LOUD)
+    assert not restored.unchanged
+    assert restored.black == 128 * 4

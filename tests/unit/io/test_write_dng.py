@@ -275,3 +275,12 @@ def test_an_unknown_camera_gets_a_name(rewrite: Rewrite) -> None:
     frame = make_frame(make="", model="")
     back = rewrite(SourceFile(replace(frame), Metadata()))
     assert (back.metadata.make, back.metadata.model) == ("Unknown", "Unknown")
+
+
+def test_blacks_that_differ_by_rounding_leave_samples_alone(rewrite: Rewrite) -> None:
+    # as LibRaw tells of an EOS 30D: the masked pixels' means, cut to integers
+    frame = make_frame(black=((128, 128), (127, 128)), bits=12)
+    found = rewrite(bare(frame)).image
+    assert isinstance(found, RawFrame)
+    np.testing.assert_array_equal(found.mosaic, frame.mosaic)
+    assert found.black_level == frame.black_level
