@@ -235,18 +235,20 @@ def real() -> tuple[str, list[report.Bar]]:
 
 
 def speed() -> report.Bar:
-    """Seconds for a 24 MP Bayer frame, the best of five: what the arithmetic takes, other work on the machine aside."""
+    """Seconds for a 24 MP Bayer frame: processor time, median of five, as it runs on one thread; wall clock beside it."""
     rng = np.random.default_rng(0)
     raw = (rng.poisson(300, (4000, 6000)) + BLACK).astype(np.uint16)
     area = Rect(0, 0, 4000, 6000)
     frame = RawFrame(raw, BAYER_PATTERNS["RGGB"], ((float(BLACK),),), (16383.0,) * 3, area, area)
-    seconds = []
+    busy, wall = [], []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time(), time.perf_counter()
         measure(frame)
-        seconds.append(time.perf_counter() - began)
-    found = f"best of 5 {min(seconds):.2f} s, median {float(np.median(seconds)):.2f} s"
-    return report.Bar("24 MP Bayer measured in ≤ .6 s", found, min(seconds) <= 0.6)
+        busy.append(time.process_time() - began[0])
+        wall.append(time.perf_counter() - began[1])
+    seconds = float(np.median(busy))
+    found = f"{seconds:.2f} s of processor time, {float(np.median(wall)):.2f} s by the clock with what else ran"
+    return report.Bar("24 MP Bayer measured in ≤ .6 s on one thread", found, seconds <= 0.6)
 
 
 def section() -> str:
