@@ -235,7 +235,7 @@ def real() -> tuple[str, list[report.Bar]]:
 
 
 def speed() -> report.Bar:
-    """Seconds for a 24 MP Bayer frame: processor time, median of five, as it runs on one thread; wall clock beside it."""
+    """Seconds for a 24 MP Bayer frame: processor time of its one thread, median of five; the clock beside it."""
     rng = np.random.default_rng(0)
     raw = (rng.poisson(300, (4000, 6000)) + BLACK).astype(np.uint16)
     area = Rect(0, 0, 4000, 6000)
