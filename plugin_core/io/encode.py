@@ -1,7 +1,7 @@
 """Samples as TIFF tiles of lossless JPEG, in the variants that LibRaw, darktable and RawTherapee all read exactly.
 
 Two components of half width, predictor 1, sides that are multiples of 16 and no longer than the image's: other
-variants open as garbage somewhere, without an error (docs/architecture.md names the measurements).
+variants open as garbage in one of them, without an error.
 """
 
 from __future__ import annotations
