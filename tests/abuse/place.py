@@ -16,7 +16,7 @@ import pytest
 from plugin_core.client import Client, connect_local
 from plugin_core.errors import IspError
 
-IDLE_EXIT_S = 120.0  # should a test run be killed, its servers leave by themselves
+IDLE_EXIT_S = 900.0  # should a test run be killed, its servers leave by themselves
 OWN_FILES = {"server.sock", "server.sock.lock", "server.log", "start.lock"}
 
 

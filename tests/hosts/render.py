@@ -143,7 +143,7 @@ def render_darktable(
     output = folder / f"{path.stem}.darktable.tif"
     command = ["darktable-cli", str(path)]
     if bayer or balance or levels:
-        edit = folder / f"{path.stem}.xmp"
+        edit = settings / "edit.xmp"  # beside the file as its-stem.xmp darktable would take it for Lightroom's
         edit.write_text(edit_of(bayer, balance, levels))
         command.append(str(edit))
     command += [str(output), "--apply-custom-presets", "false", "--core", "--configdir", str(settings)]
