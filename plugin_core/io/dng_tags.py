@@ -254,7 +254,7 @@ def read_dng_tags(path: Path, name: str) -> DngTags | None:
             raise
         except Exception as error:  # a DNG by its own word, of tags that contradict each other in ways of their own
             reason = " ".join(str(error).split())[:120]
-            raise FileFormatError(f"{name}: its TIFF tags are damaged ({reason})", "DAMAGED") from error
+            raise FileFormatError(f"{name}: its TIFF tags are damaged", "DAMAGED", {"found": reason}) from error
 
 
 def _read(tif: tifffile.TiffFile, first: Any, path: Path, name: str) -> DngTags:
