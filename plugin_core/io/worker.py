@@ -23,7 +23,7 @@ from typing import IO, Any, Self
 
 from plugin_core.config import Limits
 from plugin_core.errors import FileFormatError, IspError, LimitError
-from plugin_core.frame import RawFrame, UInt16Array
+from plugin_core.frame import FloatArray, RawFrame, UInt16Array
 from plugin_core.io.pixels import map_pixels
 from plugin_core.io.source_file import FileDescription, Metadata, SourceFile, VerifyReport
 from plugin_core.io.wire import decode, decode_error, encode
@@ -137,6 +137,11 @@ class DecodeWorker:
         """Camera RGB of the active area, (h, w, 3) uint16, black 0, white 65535, by LibRaw, without white balance."""
         pixels: UInt16Array = self._call(dng.name, "demosaic", str(dng))[1]
         return pixels
+
+    def read_mask(self, path: Path) -> FloatArray:
+        """An 8- or 16-bit greyscale PNG or TIFF as (h, w) float32 in 0..1. Raises as io.picture.read_mask does."""
+        mask: FloatArray = self._call(path.name, "read_mask", str(path))[1]
+        return mask
 
     def close(self) -> None:
         """Ends the worker at once; a call that waits for it fails."""

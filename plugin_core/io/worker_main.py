@@ -27,6 +27,7 @@ from plugin_core.frame import RawFrame
 from plugin_core.io.describe import describe
 from plugin_core.io.libraw import demosaic
 from plugin_core.io.metadata import finish_dng
+from plugin_core.io.picture import read_mask
 from plugin_core.io.pixels import SharedPixels
 from plugin_core.io.read_raw import read_raw
 from plugin_core.io.source_file import Metadata
@@ -97,6 +98,12 @@ class _Service:
 
     def verify(self, shared: SharedPixels, source: str, result: str) -> tuple[Any, NDArray[Any] | None]:
         return verify(Path(source), Path(result), self._limits), None
+
+    def read_mask(self, shared: SharedPixels, path: str) -> tuple[Any, NDArray[Any] | None]:
+        mask = read_mask(Path(path), self._limits)
+        pixels = shared.allocate(mask.shape, mask.dtype)
+        pixels[:] = mask
+        return None, pixels
 
     def demosaic(self, shared: SharedPixels, path: str) -> tuple[Any, NDArray[Any] | None]:
         return None, demosaic(Path(path), self._limits, shared.allocate)

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from plugin_core import __version__
 from plugin_core.cache import ResultCache, cache_key
-from plugin_core.config import Limits
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import OptionError
 from plugin_core.frame import LinearImage, NoiseProfile, RawFrame
-from plugin_core.io.picture import read_mask
 from plugin_core.io.source_file import SourceFile
 from plugin_core.io.worker import DecodeWorker
 from plugin_core.models import ModelPackage, Registry
@@ -42,7 +40,6 @@ class Rooms:
     devices: list[Device]
     cache: ResultCache
     in_memory: Turnstile
-    limits: Limits
 
 
 @dataclass
@@ -111,7 +108,7 @@ class DenoiseRun:
         with self.clock.stage(pb.STAGE_DECODE):
             source = self.rooms.worker.read(raw.path, raw.name)
             mask_file = next((one for one in self.files if one.role == "mask"), None)
-            mask = read_mask(mask_file.path, self.rooms.limits) if mask_file else None
+            mask = self.rooms.worker.read_mask(mask_file.path) if mask_file else None
         if self.job.output is Output.CFA and isinstance(source.image, LinearImage):
             raise OptionError(f"{raw.name}: is demosaiced already; no CFA output can be made of it", "OUTPUT_KIND")
         yield progress(pb.STAGE_NOISE)

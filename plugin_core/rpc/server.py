@@ -77,7 +77,7 @@ class RestorationServer:
         threads = ThreadPoolExecutor(SPARE_THREADS + config.limits.queue * len(devices), thread_name_prefix="rpc")
         stack.callback(threads.shutdown)
         worker = stack.enter_context(DecodeWorker(config.limits))  # closed before the threads, which may wait for it
-        rooms = Rooms(worker, registry, devices, ResultCache(config.cache), Turnstile(IN_MEMORY), config.limits)
+        rooms = Rooms(worker, registry, devices, ResultCache(config.cache), Turnstile(IN_MEMORY))
         self._server = grpc.server(
             threads,
             interceptors=[TokenInterceptor(config.token)] if config.token else [],

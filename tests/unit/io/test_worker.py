@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import psutil
 import pytest
@@ -254,3 +255,13 @@ def test_shared_pixels_promise_their_size() -> None:
         copy = map_pixels(os.dup(shared.fd), (3, 4), np.uint16)
     del array
     assert (copy == 7).all()
+
+
+def test_masks_are_read_in_the_worker_too(tmp_path: Path, worker: DecodeWorker) -> None:
+    levels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    (tmp_path / "mask.png").write_bytes(imagecodecs.png_encode(levels))
+    np.testing.assert_allclose(worker.read_mask(tmp_path / "mask.png"), levels / 255, atol=1e-6)
+    (tmp_path / "cut.png").write_bytes((tmp_path / "mask.png").read_bytes()[:40])
+    with pytest.raises(FileFormatError, match=r"cut\.png"):
+        worker.read_mask(tmp_path / "cut.png")
+    assert worker.read_mask(tmp_path / "mask.png").shape == (3, 4)
