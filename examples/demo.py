@@ -113,6 +113,9 @@ def report_job(result: Restored) -> None:
     print(f"noise      a = {noise.a[0]:.3g}, b = {noise.b[0]:.3g} ({noise.source}: {noise.detail})")
     rate = result.megapixels / result.client_seconds
     print(f"time       {result.client_seconds:.1f} s for {result.megapixels:.1f} megapixels: {rate:.1f} megapixels/s")
+    print(
+        "stages     " + ", ".join(f"{stage.name.lower()} {s:.1f} s" for stage, s in result.seconds.items() if s >= 0.05)
+    )
     for warning in result.warnings:
         print(f"note       {warning}")
 
