@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from plugin_core.io.worker import DecodeWorker
 
 from examples.before_after import Column, busiest_crops, change_crop, colour_of, compose, render_crop
 from examples.scene_file import CAMERA, SceneFile, make_scene_file, write_scene_file
@@ -25,6 +24,7 @@ from plugin_core.client import Client, DenoiseOptions, Progress, Restored, Serve
 from plugin_core.config import Limits
 from plugin_core.errors import IspError
 from plugin_core.frame import LinearImage, RawFrame, Rect
+from plugin_core.io.worker import DecodeWorker
 from simulation.cameras import FloatArray
 from simulation.isp import render
 
