@@ -9,7 +9,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet -c constraints.txt
 SERVING := $(VENV)/.serving
 TESTING := $(VENV)/.testing
-MEASURING := $(VENV)/.measuring
 REQUIRED := pyproject.toml constraints.txt
 
 .PHONY: install demo test protos benchmarks train clean
@@ -30,7 +29,7 @@ protos: $(TESTING)
 	$(BIN)/python -m grpc_tools.protoc -Iplugin_core/rpc/v1=protos/neural_isp/v1 --python_out=. --pyi_out=. \
 	  --grpc_python_out=. protos/neural_isp/v1/restoration.proto
 
-benchmarks: $(MEASURING)
+benchmarks: $(TESTING)
 	$(BIN)/python -m benchmarks
 
 MODEL ?= standard
@@ -54,9 +53,5 @@ $(SERVING): $(REQUIRED) | $(BIN)/python
 
 $(TESTING): $(SERVING)
 	@echo "installing what the tests need into $(VENV); torch takes a while"
-	$(PIP) -e '.[server,dev,diffusion,train]'
-	@touch $@
-
-$(MEASURING): $(TESTING)
-	$(PIP) -e '.[benchmarks]'
+	$(PIP) -e '.[server,dev,diffusion,train,benchmarks]'
 	@touch $@
