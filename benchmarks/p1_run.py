@@ -103,9 +103,8 @@ def restore(job: Job, shot: Shot) -> FloatArray:
         return baselines.restore(
             job.method, signal, cfa_colours(PATTERNS[job.cfa], *signal.shape), shot.known, data_folder()
         )
-    from plugin_core.noise.from_file import choose
-
     from plugin_core.engine.cancel import CancelToken
+    from plugin_core.noise.from_file import choose
     from plugin_core.ops.blend import BlendOptions, apply
     from plugin_core.ops.denoise import restore as run
 

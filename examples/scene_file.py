@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from plugin_core.io.write_dng import WriteOptions, write_dng
 
 from plugin_core.config import Limits
 from plugin_core.frame import BAYER_PATTERNS, ColorCalibration, Exposure, RawFrame, Rect, Source
 from plugin_core.io.source_file import Metadata, SourceFile
 from plugin_core.io.worker import DecodeWorker
+from plugin_core.io.write_dng import WriteOptions, write_dng
 from simulation.cameras import FloatArray, xyz_to_camera
 from simulation.scene import make_scene
 from simulation.sensor import DN_RANGE, NoiseDraw, add_noise
