@@ -113,34 +113,34 @@ class DecodeWorker:
         Raises FileFormatError, NoModelError, LimitError or OptionError, naming the file.
         """
         source: SourceFile
-        source, pixels = self._call(name or path.name, "read", str(path), name)
+        source, pixels = self._call(name or path.name, "read", path, name)
         if isinstance(source.image, RawFrame):
             return replace(source, image=replace(source.image, mosaic=pixels))
         return replace(source, image=replace(source.image, pixels=pixels))
 
     def describe(self, path: Path, name: str = "") -> FileDescription:
         """Camera, lens and every tag by group, without decoding pixels. Raises as read does."""
-        result: FileDescription = self._call(name or path.name, "describe", str(path), name)[0]
+        result: FileDescription = self._call(name or path.name, "describe", path, name)[0]
         return result
 
     def finish_dng(self, path: Path, metadata: Metadata, provenance: Mapping[str, str]) -> tuple[str, ...]:
         """Puts EXIF, GPS, XMP, IPTC and provenance into a DNG that tifffile wrote. Returns warnings."""
-        result: tuple[str, ...] = self._call(path.name, "finish_dng", str(path), metadata, dict(provenance))[0]
+        result: tuple[str, ...] = self._call(path.name, "finish_dng", path, metadata, dict(provenance))[0]
         return result
 
     def verify(self, source: Path, result: Path) -> VerifyReport:
         """What of the source survived in the result, by group. Raises as read does, for either file."""
-        report: VerifyReport = self._call(source.name, "verify", str(source), str(result))[0]
+        report: VerifyReport = self._call(source.name, "verify", source, result)[0]
         return report
 
     def demosaic(self, dng: Path) -> UInt16Array:
         """Camera RGB of the active area, (h, w, 3) uint16, black 0, white 65535, by LibRaw, without white balance."""
-        pixels: UInt16Array = self._call(dng.name, "demosaic", str(dng))[1]
+        pixels: UInt16Array = self._call(dng.name, "demosaic", dng)[1]
         return pixels
 
     def read_mask(self, path: Path) -> FloatArray:
         """An 8- or 16-bit greyscale PNG or TIFF as (h, w) float32 in 0..1. Raises as io.picture.read_mask does."""
-        mask: FloatArray = self._call(path.name, "read_mask", str(path))[1]
+        mask: FloatArray = self._call(path.name, "read_mask", path)[1]
         return mask
 
     def close(self) -> None:
@@ -173,7 +173,9 @@ class DecodeWorker:
             try:
                 process.await_ready()
                 process.log.truncate(0)
-                process.connection.send_bytes(encode((method, *arguments)))
+                # absolute, for the process works in "/"
+                request = [os.path.abspath(one) if isinstance(one, Path) else one for one in arguments]
+                process.connection.send_bytes(encode((method, *request)))
                 answer = process.receive(self._limits.decode_time_s)
                 if answer[0] == "error":
                     raise decode_error(answer[1])

@@ -53,6 +53,17 @@ def test_pixels_arrive_whole_and_read_only(worker: DecodeWorker, tmp_path: Path)
     np.testing.assert_array_equal(linear.pixels, picture.pixels)
 
 
+def test_paths_are_relative_to_the_caller(
+    worker: DecodeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cfa_dng(tmp_path / "here.dng", make_frame())
+    monkeypatch.chdir(tmp_path)
+    here = Path("here.dng")
+    assert worker.read(here).image.source.name == worker.describe(here).name == "here.dng"
+    assert worker.verify(here, here).passed
+    assert worker.demosaic(here).shape[2] == 3
+
+
 def test_pixels_outlive_the_next_request_and_the_worker(tmp_path: Path) -> None:
     one, two = make_frame(seed=1), make_frame(seed=2)
     with DecodeWorker(Limits()) as worker:
