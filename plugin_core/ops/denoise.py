@@ -81,6 +81,8 @@ class _ColorPlanes:
 def _read(samples: UInt16Array | FloatArray, tile: Tile) -> FloatArray:
     """The tile's outer rectangle of (H, W) samples as float32, reflected where it reaches beyond them."""
     outer = tile.outer
+    if samples.strides == (0, 0):  # one level for all photosites
+        return np.broadcast_to(np.float32(samples[0, 0]), (outer.height, outer.width))
     inside = outer.top >= 0 and outer.left >= 0 and outer.bottom <= samples.shape[0] and outer.right <= samples.shape[1]
     if inside:
         return samples[outer.slices].astype(np.float32)
@@ -106,11 +108,13 @@ def _plane_residual(
     manifest = session.manifest
     tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment)
     colors = _ColorPlanes(cfa, height, width)
+    even = black.strides == white.strides == (0, 0)
+    spans = np.broadcast_to(white[0, 0] - black[0, 0], black.shape) if even else white - black
     residual = np.empty((height, width), dtype=np.float16)
     for index, tile in enumerate(tiles):
         cancel.check()
         raw = _read(samples, tile)
-        low, span = _read(black, tile), _read(white - black, tile)
+        low, span = _read(black, tile), _read(spans, tile)
         restored = session.run(unshuffle((raw - low) / span)[None], np.ascontiguousarray(colors.of(tile)), a, b)
         here = tile.inner_in_outer
         change = raw[here] - (shuffle(restored[0])[here] * span[here] + low[here])
