@@ -18,11 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER
 from simulation.sensor import add_noise, extreme_noise, unprocessing_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
 from training.network import NetworkShape, RawUNet, stabilise, unstabilise
-from training.scenes import TO_LINEAR, CleanScenes, Mix, draw_sample, unshuffle
+from training.scenes import TO_LINEAR, CleanScenes, Mix, draw_sample, photograph_names
 
 LEVEL_BINS = 24
 
@@ -171,8 +172,6 @@ def schedule(config: Config, step: int, seconds: float) -> tuple[float, float]:
 def validation_set(folder: Path, patch: int = 256) -> list[tuple[str, tuple[Tensor, ...]]]:
     """Central pieces of a few validation photographs at three levels of each noise model, fixed seeds."""
     from PIL import Image
-
-    from training.scenes import photograph_names
 
     levels = {"U.004": unprocessing_noise(0.004), "E10": extreme_noise(10), "E100": extreme_noise(100),
               "E300": extreme_noise(300)}  # fmt: skip

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from plugin_core.frame import CfaKind
 from plugin_core.models.registry import shipped_directory
+from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
 from training.denoise import Config, read_config
 from training.network import RawUNet
-from training.scenes import unshuffle
 
 GOLDEN_SIDE = 64
 GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER, XTRANS, FloatArray
 from simulation.scene import make_scene
 from simulation.sensor import add_noise, log_uniform, random_noise
@@ -101,11 +102,6 @@ def colour_map(rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint
         whole = cfa_colours(XTRANS, size + 6, size + 6)[y : y + size, x : x + size]
         return whole.T if rng.random() < 0.5 else whole
     return cfa_colours(BAYER[str(rng.choice(list(BAYER)))], size, size)
-
-
-def unshuffle(mosaic_: FloatArray) -> FloatArray:
-    """(H, W) to (4, H/2, W/2), channel 2 * row + column of the 2x2 cell."""
-    return np.stack([mosaic_[row::2, column::2] for row in (0, 1) for column in (0, 1)])
 
 
 def draw_sample(

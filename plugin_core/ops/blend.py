@@ -9,6 +9,7 @@ import numpy as np
 
 from plugin_core.errors import OptionError
 from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, UInt16Array
+from plugin_core.noise.profile import variance
 from plugin_core.ops.denoise import Residual
 
 __all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "remaining_noise"]
@@ -199,20 +200,18 @@ def change_map(image: RawFrame | LinearImage, residual: Residual, profile: Noise
         samples = image.mosaic[image.active_area.slices]
         black, white = image.black_map(), image.white_map()
         colors = image.cfa.color_map(*samples.shape)
-        a, b = np.array(profile.a, dtype=np.float32)[colors], np.array(profile.b, dtype=np.float32)[colors]
     else:
-        samples = image.pixels
+        samples, colors = image.pixels, None
         black = np.broadcast_to(np.array(image.black_level, dtype=np.float32), samples.shape)
         white = np.broadcast_to(np.array(image.white_level, dtype=np.float32), samples.shape)
-        a = np.broadcast_to(np.array(profile.a, dtype=np.float32), samples.shape)
-        b = np.broadcast_to(np.array(profile.b, dtype=np.float32), samples.shape)
     result = np.empty(samples.shape[:2], dtype=np.uint16)
     for top in range(0, samples.shape[0], ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
         span = white[rows] - black[rows]
         change = residual[rows].astype(np.float32)
         level = (samples[rows] - change - black[rows]) / span
-        sigma = np.sqrt(a[rows] * np.maximum(level, 0) + b[rows]) * span
+        here = colors[rows] if colors is not None else None
+        sigma = np.sqrt(variance(level, profile, here)) * span
         sigmas = np.abs(change) / np.maximum(sigma, 1e-6)
         if sigmas.ndim == 3:
             sigmas = sigmas.max(axis=-1)
