@@ -20,7 +20,7 @@ from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
-from training.denoise import Config, read_config
+from training.config import Config, read_config
 from training.network import RawUNet
 
 GOLDEN_SIDE = 64

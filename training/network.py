@@ -74,7 +74,7 @@ class RawUNet(nn.Module):
     Returns (N, 4, h, w) float32.
     """
 
-    features = 21
+    features = 28
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -95,9 +95,10 @@ class RawUNet(nn.Module):
         nn.init.zeros_(self.leave.bias)
         kernel = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16.0
         self.register_buffer("blur", torch.einsum("oi,hw->oihw", torch.eye(4), kernel), persistent=False)
+        self.register_buffer("window", kernel.expand(6, 1, 3, 3).clone(), persistent=False)
 
     def body(self, features: Tensor) -> Tensor:
-        """(N, 21, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
+        """(N, 28, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
         x = self.enter(features)
         skips = []
         for level, blocks in enumerate(self.encoder):
@@ -111,22 +112,45 @@ class RawUNet(nn.Module):
         estimate: Tensor = self.leave(F.leaky_relu(x, 0.1))
         return estimate
 
-    def stabilised(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy and restored planes (N, 4, h, w) in the stabilised domain."""
-        c = b + 0.375 * a * a
-        z = stabilise(planes, a, c)
+    def guides(self, z: Tensor, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """The local mean of each colour (N, 3, h, w), and of each photosite's own colour (N, 4, h, w).
+
+        Means over the 6 x 6 photosites around a cell, binomially weighted: one period of X-Trans, so every CFA has each
+        colour there and the body sees the same three planes whatever the mosaic.
+        """
+        red, blue = colours[:, :4], colours[:, 4:]
+        masks = (red, 1.0 - red - blue, blue)
+        sums = [(z * mask).sum(1, keepdim=True) for mask in masks] + [mask.sum(1, keepdim=True) for mask in masks]
+        blurred = F.conv2d(torch.cat(sums, 1), self.window, padding=1, groups=6)
+        means = blurred[:, :3] / (blurred[:, 3:] + 1e-6)
+        own = sum(mask * means[:, k : k + 1] for k, mask in enumerate(masks))
+        assert isinstance(own, Tensor)
+        return means, own
+
+    def features_of(self, planes: Tensor, z: Tensor, colours: Tensor, a: Tensor, c: Tensor) -> Tensor:
+        """What the body sees, (N, 28, h, w), float32."""
         shot_share = (a / (a + torch.sqrt(c))).mean((1, 2, 3), keepdim=True)
         near_white = torch.clamp(5.0 * planes - 4.0, 0.0, 2.0)
-        features = torch.cat(
+        means, own = self.guides(z, colours)
+        return torch.cat(
             [
                 0.3 * compressed(z),
                 compressed(z - F.conv2d(z, self.blur, padding=1)),
                 colours,
                 near_white,
                 shot_share.expand_as(z[:, :1]),
+                0.3 * compressed(means),
+                compressed(z - own),
             ],
             1,
         )
+
+    def stabilised(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy and restored planes (N, 4, h, w) in the stabilised domain."""
+        c = b + 0.375 * a * a
+        with torch.autocast(planes.device.type, enabled=False):  # z reaches hundreds of sigma: too much for 8 bits
+            z = stabilise(planes, a, c)
+            features = self.features_of(planes, z, colours, a, c)
         return z, z - self.body(features)
 
     def forward(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> Tensor:

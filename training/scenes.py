@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Mix:
     flat: float = 0.03
     smaller: float = 0.35  # photographs taken at reduced size, for sharper detail
     exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error
+    defects: float = 0.0  # share with hot and dead photosites, beyond those that simulation.sensor draws
 
 
 class CleanScenes:
@@ -104,6 +106,16 @@ def colour_map(rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint
     return cfa_colours(BAYER[str(rng.choice(list(BAYER)))], size, size)
 
 
+def add_defects(rng: np.random.Generator, noisy: FloatArray, a: float, b: float) -> None:
+    """Hot photosites, some sigma to far above the picture, and a few dead ones, in place."""
+    kind = rng.random(noisy.shape, dtype=np.float32)
+    density = np.float32(log_uniform(rng, 1e-5, 1e-3))
+    hot, dead = kind < density, kind > 1 - 0.2 * density
+    sigma = math.sqrt(a * 0.05 + b)
+    noisy[hot] += (sigma * np.exp(rng.uniform(math.log(4.0), math.log(200.0), int(hot.sum())))).astype(np.float32)
+    noisy[dead] = 0.0
+
+
 def draw_sample(
     rng: np.random.Generator, scenes: CleanScenes, size: int, mix: Mix
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -118,6 +130,8 @@ def draw_sample(
         red, blue = (colours == 0).astype(np.float32), (colours == 2).astype(np.float32)
     draw = random_noise(rng)
     noisy = add_noise(rng, clean, draw)
+    if rng.random() < mix.defects:
+        add_defects(rng, noisy, draw.a, draw.b)
     a, b = draw.a, draw.b
     if rng.random() >= mix.exact_conditioning:
         a, b = a * float(np.exp(rng.uniform(-0.2, 0.2))), b * float(np.exp(rng.uniform(-0.3, 0.3)))

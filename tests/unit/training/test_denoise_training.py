@@ -12,10 +12,17 @@ torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402
-from training.denoise import Config, LevelBalance, read_config, schedule, train  # noqa: E402
+from plugin_core.ops.denoise import unshuffle  # noqa: E402
+from simulation.cameras import BAYER, XTRANS  # noqa: E402
+from simulation.unprocess import cfa_colours  # noqa: E402
+from training.config import Config, read_config  # noqa: E402
+from training.denoise import Trainer  # noqa: E402
 from training.export import export  # noqa: E402
+from training.grow import grown  # noqa: E402
+from training.loss import LevelBalance, capped, loss_of  # noqa: E402
 from training.network import NetworkShape, RawUNet, stabilise, unstabilise  # noqa: E402
-from training.scenes import CleanScenes, Mix, draw_sample, photograph_names  # noqa: E402
+from training.optimisers import orthogonalised, schedule  # noqa: E402
+from training.scenes import CleanScenes, Mix, add_defects, draw_sample, photograph_names  # noqa: E402
 
 TINY = Config(
     "denoise-tiny",
@@ -89,6 +96,70 @@ def test_balance_makes_levels_weigh_the_same():
     assert float(weights[0]) == pytest.approx(100 * float(weights[2]), rel=0.01)
 
 
+def test_a_grown_network_computes_the_same():
+    small, large = RawUNet(TINY.shape), RawUNet(replace(TINY.shape, encoder_blocks=(1, 2), decoder_blocks=(2,)))
+    torch.nn.init.normal_(small.leave.weight, std=0.1)
+    weights = small.state_dict()
+    large.load_state_dict(grown(weights, large))
+    given = torch.rand(1, 4, 16, 16), torch.rand(1, 8, 16, 16), *[torch.full((1, 4, 1, 1), 1e-3)] * 2
+    torch.testing.assert_close(large(*given), small(*given))
+    weights["enter.weight"] = weights["enter.weight"][:, :21]  # as before the guides
+    large.load_state_dict(grown(weights, large))
+    assert not large.enter.weight[:, 21:].any()
+    with pytest.raises(ValueError, match=r"enter\.weight: shape"):
+        grown({"enter.weight": torch.zeros(9, 28, 3, 3)}, large)
+
+
+@pytest.mark.parametrize("kind", ["bayer", "xtrans", "monochrome"])
+def test_guides_are_each_colours_own_level(kind):
+    pattern = {"bayer": BAYER["GBRG"], "xtrans": XTRANS, "monochrome": ((1,),)}[kind]
+    cfa = cfa_colours(pattern, 24, 24)
+    levels = np.array([3.0, 5.0, 9.0], dtype=np.float32)
+    red, blue = (cfa == 0).astype(np.float32), (cfa == 2).astype(np.float32)
+    if kind == "monochrome":
+        red = blue = np.full(cfa.shape, 1 / 3, dtype=np.float32)
+    colours = torch.from_numpy(np.concatenate([unshuffle(red), unshuffle(blue)]))[None]
+    z = torch.from_numpy(unshuffle(levels[cfa]))[None]
+    means, own = RawUNet(TINY.shape).guides(z, colours)
+    expected = torch.full((3,), 5.0) if kind == "monochrome" else torch.from_numpy(levels)
+    torch.testing.assert_close(means, expected.view(1, 3, 1, 1).expand_as(means), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(own, z, atol=1e-3, rtol=1e-4)
+
+
+def test_outliers_are_felt_but_do_not_steer():
+    error = torch.tensor([-300.0, -2.0, 0.0, 7.0, 300.0], requires_grad=True)
+    bounded = capped(error)
+    bounded.abs().sum().backward()
+    torch.testing.assert_close(bounded[1:4], error[1:4])
+    assert float(bounded[4].detach()) < 15
+    assert 0 < float(error.grad[4]) < 0.01
+
+
+def test_evenness_lifts_samples_with_small_errors(photos):
+    scenes = CleanScenes(photos, synthetic=1)
+    parts = [draw_sample(np.random.default_rng(seed), scenes, 32, Mix()) for seed in (1, 2)]
+    batch = tuple(torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True))
+    network, device = RawUNet(TINY.shape), torch.device("cpu")
+    plain, even = (float(loss_of(network, batch, LevelBalance(), 1.0, e, device).detach()) for e in (0.0, 0.5))
+    assert plain != pytest.approx(even)
+    assert np.isfinite([plain, even]).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (12, 12)])
+def test_orthogonalised_brings_singular_values_near_one(shape):
+    given = torch.randn(*shape, generator=torch.manual_seed(3))
+    values = torch.linalg.svdvals(orthogonalised(given))
+    assert 0.3 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_defects_are_hot_or_dead():
+    noisy = np.full((192, 192), 0.2, dtype=np.float32)
+    add_defects(np.random.default_rng(1), noisy, 1e-4, 1e-6)
+    changed = noisy[noisy != np.float32(0.2)]
+    assert changed.size
+    assert ((changed == 0) | (changed > 0.2)).all()
+
+
 def test_schedule_ends_at_zero_by_steps_or_seconds():
     timed = replace(TINY, steps=1000, max_seconds=10.0)
     assert schedule(timed, 500, 0.0)[0] == pytest.approx(0.5)
@@ -104,9 +175,9 @@ def test_every_committed_recipe_can_be_read():
 
 def test_a_run_resumes_and_its_export_runs(photos, tmp_path):
     out = tmp_path / "runs"
-    train(replace(TINY, steps=3), photos, out, 0.0, 1)
+    Trainer(replace(TINY, steps=3), photos, out).run()
     assert json.loads((out / "denoise-tiny.log.jsonl").read_text().splitlines()[-1])["step"] == 3
-    train(TINY, photos, out, 0.0, 1)
+    Trainer(TINY, photos, out).run()
     lines = [json.loads(line) for line in (out / "denoise-tiny.log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 3, 6]
     assert lines[-1]["validation"]["mean"] > 10

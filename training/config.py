@@ -1,0 +1,41 @@
+"""One model's recipe, from its TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.network import NetworkShape
+from training.scenes import Mix
+
+__all__ = ["Config", "read_config"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """One model's recipe; every field can stand in the TOML file."""
+
+    name: str
+    shape: NetworkShape
+    steps: int = 30000
+    batch: int = 8
+    patch: int = 192
+    rate: float = 8e-4
+    optimiser: str = "adamw"
+    weight_decay: float = 1e-4
+    ema: float = 0.999
+    seed: int = 1
+    warmup: int = 300
+    max_seconds: float = 0.0  # > 0: the schedule ends after this much training time if that comes before `steps`
+    squared_from: float = 0.6  # share of the schedule after which the loss turns from Charbonnier to squared
+    start_from: str = ""  # safetensors to go on from; may be of a smaller shape, see training/grow.py
+    evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
+    mix: Mix = field(default_factory=Mix)
+
+
+def read_config(path: Path) -> Config:
+    """The recipe in a TOML file. Raises TypeError on an unknown key."""
+    table = tomllib.loads(path.read_text())
+    shape = NetworkShape(**{k: tuple(v) for k, v in table.pop("shape").items()})
+    return Config(shape=shape, mix=Mix(**table.pop("mix", {})), **table)
