@@ -4,58 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks import baselines, p1_run, report
-from benchmarks.metrics import Mean, bootstrap
-from benchmarks.p1_run import Job, Result
-from benchmarks.scenes import LEVELS, scene_paths
+from benchmarks.metrics import bootstrap
+from benchmarks.p1_bars import TAILED, bars
+from benchmarks.p1_rows import NAMES, Row, collect, paired
+from benchmarks.scenes import scene_paths
 
-NAMES = tuple(level.name for level in LEVELS)
-DARK = ("E x100", "E x200", "E x300")
 METRICS = {"raw": "Raw PSNR, dB", "srgb": "sRGB PSNR, dB", "ssim": "SSIM", "lpips": "LPIPS (AlexNet, lower is better)"}
 DIGITS = {"raw": 2, "srgb": 2, "ssim": 4, "lpips": 4}
 PACKAGES = ("numpy", "scipy", "scikit-image", "bm3d", "torch", "onnxruntime")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method, known or blind, on one CFA: its results by level and photograph."""
-
-    method: str
-    blind: bool
-    cfa: str
-    results: dict[str, dict[str, Result]]
-
-    @property
-    def label(self) -> str:
-        """As the table shows it."""
-        if self.method in baselines.VERSIONS:
-            return self.method
-        return f"**{self.method}**, {'blind' if self.blind else 'known'}"
-
-    def photos(self, levels: Iterable[str]) -> set[str]:
-        """Photographs measured at all of these levels."""
-        return set.intersection(*(set(self.results.get(level, {})) for level in levels))
-
-    def values(self, metric: str, levels: Iterable[str], photos: Iterable[str]) -> list[float]:
-        """One value per photograph: the mean over levels."""
-        chosen = list(levels)
-        return [float(np.mean([getattr(self.results[level][p], metric) for level in chosen])) for p in sorted(photos)]
-
-
-def collect(jobs: Iterable[Job]) -> list[Row]:
-    """Rows of everything that is kept for these jobs."""
-    kept = p1_run.read_store()
-    rows: dict[tuple[str, bool, str], Row] = {}
-    for job in jobs:
-        if job in kept:
-            row = rows.setdefault((job.method, job.blind, job.cfa), Row(job.method, job.blind, job.cfa, {}))
-            row.results.setdefault(job.level, {})[job.photo] = kept[job]
-    return list(rows.values())
 
 
 def metric_table(rows: list[Row], metric: str) -> str:
@@ -68,16 +28,6 @@ def metric_table(rows: list[Row], metric: str) -> str:
             cells.append(bootstrap(row.values(metric, levels, photos)).text(DIGITS[metric]) if photos else "")
         lines.append([*cells, str(len(row.photos(NAMES)))])
     return report.table((METRICS[metric], *NAMES, "mean", "n"), lines)
-
-
-def paired(one: Row, other: Row, metric: str, levels: Iterable[str]) -> Mean | None:
-    """The mean difference over the photographs that both have, with its interval; None without any."""
-    chosen = tuple(levels)
-    photos = one.photos(chosen) & other.photos(chosen)
-    if not photos:
-        return None
-    difference = np.subtract(one.values(metric, chosen, photos), other.values(metric, chosen, photos))
-    return bootstrap(difference)
 
 
 def difference_table(pairs: list[tuple[Row, Row]], metric: str) -> str:
@@ -123,53 +73,6 @@ def worse_lines(pairs: list[tuple[Row, Row]]) -> str:
     return "\n".join(lines) + "\n" if lines else "Nowhere.\n"
 
 
-def least(one: Row, other: Row) -> tuple[float, str]:
-    """The smallest raw gain of the one over the other on any file, and where."""
-    gains = [
-        (one.results[level][photo].raw - other.results[level][photo].raw, f"{photo}, {level}")
-        for level in NAMES
-        for photo in one.photos((level,)) & other.photos((level,))
-    ]
-    return min(gains) if gains else (float("nan"), "")
-
-
-def bars(rows: list[Row], default: str) -> list[report.Bar]:
-    """The issue's bars for table P1."""
-
-    def row(method: str, cfa: str, blind: bool = False) -> Row | None:
-        return next((r for r in rows if (r.method, r.cfa, r.blind) == (method, cfa, blind)), None)
-
-    def compare(
-        text: str, one: Row | None, other: Row | None, metric: str, levels: Iterable[str], bar: float
-    ) -> report.Bar:
-        mean = paired(one, other, metric, levels) if one and other else None
-        if mean is None:
-            return report.Bar(text, "", None)
-        return report.Bar(text, f"{mean.text(sign=True)} dB, n = {mean.count}", mean.value >= bar)
-
-    found = []
-    for cfa in p1_run.CFAS:
-        noisy = row("noisy", cfa)
-        for mine in [r for r in rows if r.method not in baselines.VERSIONS and r.cfa == cfa]:
-            if noisy is None:
-                continue
-            gain, where = least(mine, noisy)
-            text = f"{cfa}: {mine.label} never below the input on any file (raw)"
-            found.append(report.Bar(text, f"least gain {gain:+.2f} dB ({where})", gain >= 0))
-    for metric, least_gain in (("raw", 0.45), ("srgb", 0.3)):
-        for method in ("PMRID", "PMRID clipped"):
-            text = f"{default} ≥ {least_gain:g} dB above {method}, {metric}, mean of seven levels, RGGB, known"
-            found.append(compare(text, row(default, "RGGB"), row(method, "RGGB"), metric, NAMES, least_gain))
-    for cfa in p1_run.CFAS:
-        for method in ("BM3D", "BM3D mosaic") if cfa == "RGGB" else ("BM3D",):
-            text = f"{default} ≥ 1 dB above {method} in the dark (E ×100, ×200, ×300), raw, {cfa}"
-            found.append(compare(text, row(default, cfa), row(method, cfa), "raw", DARK, 1.0))
-        for metric in ("raw", "srgb"):
-            text = f"{default}: blind costs ≤ .4 dB against known, {metric}, mean of seven levels, {cfa}"
-            found.append(compare(text, row(default, cfa, True), row(default, cfa), metric, NAMES, -0.4))
-    return found
-
-
 def cost_table(rows: list[Row]) -> str:
     """CPU time of each method per megapixel, one thread."""
     lines = []
@@ -200,6 +103,7 @@ def section(quick: bool = False) -> str:
     models = p1_run.shipped_models()
     ours = p1_run.wanted_jobs(models, photos, set(), p1_run.CFAS)
     reference = p1_run.wanted_jobs(baselines.VERSIONS, photos, set(), p1_run.CFAS)
+    ours += p1_run.wanted_jobs(models[:1], photos, set(TAILED), ("RGGB",), blind=(False,))
     p1_run.compute(ours if quick else reference + ours, report.core_count())
     rows = collect([*reference, *ours])
     text = [report.stamp("python -m benchmarks.run --only p1", PACKAGES, NOTE.format(n=len(photos)))]

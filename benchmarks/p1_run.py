@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import baselines, metrics
-from benchmarks.scenes import LEVELS, PATTERNS, Shot, data_folder, finished, read_scene, scene_paths, take
+from benchmarks.scenes import HEAVY_TAILED, LEVELS, PATTERNS, Shot, data_folder, finished, read_scene, scene_paths, take
 from simulation.cameras import FloatArray
 from simulation.isp import render
 from simulation.unprocess import cfa_colours
@@ -123,7 +123,7 @@ def measure(photo: Path, jobs: list[Job]) -> Iterator[Result]:
             continue
         truth = render(take(scene, LEVELS[0], cfa).truth, PATTERNS[cfa], scene.colour)
         truth_features = lpips.features(truth)
-        for level in LEVELS:
+        for level in (*LEVELS, *HEAVY_TAILED):
             here = [job for job in mine if job.level == level.name]
             shot = take(scene, level, cfa) if here else None
             for job in here:
@@ -152,8 +152,15 @@ def work(photo: Path, jobs: list[Job], store: Path) -> int:
     return count
 
 
-def wanted_jobs(methods: Iterable[str], photos: list[Path], levels: set[str], cfas: Iterable[str]) -> list[Job]:
-    """Every job of a table: ours known and blind, PMRID and the second BM3D on Bayer only."""
+def wanted_jobs(
+    methods: Iterable[str],
+    photos: list[Path],
+    levels: set[str],
+    cfas: Iterable[str],
+    blind: Iterable[bool] = (False, True),
+) -> list[Job]:
+    """Every job of a table: ours known and blind, PMRID and the second BM3D on Bayer only. No levels: all seven."""
+    wanted = levels or {level.name for level in LEVELS}
     jobs = []
     for method in methods:
         version = method_version(method)
@@ -161,9 +168,9 @@ def wanted_jobs(methods: Iterable[str], photos: list[Path], levels: set[str], cf
         for cfa in cfas:
             if cfa != "RGGB" and method in baselines.BAYER_ONLY:
                 continue
-            for blind in (False,) if baseline else (False, True):
-                names = (level.name for level in LEVELS if not levels or level.name in levels)
-                jobs += [Job(method, version, photo.stem, name, cfa, blind) for name in names for photo in photos]
+            for unknown in (False,) if baseline else blind:
+                names = (level.name for level in (*LEVELS, *HEAVY_TAILED) if level.name in wanted)
+                jobs += [Job(method, version, photo.stem, name, cfa, unknown) for name in names for photo in photos]
     return jobs
 
 

@@ -16,6 +16,8 @@ SECTIONS = {
     "p1": ("benchmarks.p1_denoise", "Quality: table P1"),
     "noise": ("benchmarks.noise_estimate", "Noise parameters from the file"),
     "invariants": ("benchmarks.invariants", "Invariants"),
+    "curve": ("benchmarks.curve", "Quality against speed"),
+    "gallery": ("benchmarks.gallery", "Crops"),
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
 }
@@ -28,7 +30,7 @@ figures mean and how scenes, noise and metrics are defined stands in each sectio
 
 def read_sections(text: str) -> dict[str, str]:
     """What stands between each section's markers."""
-    found = re.findall(r"<!-- begin (\w+) -->\n(.*?)<!-- end \1 -->", text, flags=re.DOTALL)
+    found = re.findall(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", text, flags=re.DOTALL)
     return dict(found)
 
 

@@ -33,6 +33,9 @@ LEVELS = (
     *(Level(f"U .{round(shot * 1000):03d}", unprocessing_noise(shot)) for shot in (0.001, 0.004, 0.012)),
     *(Level(f"E x{ratio}", replace(extreme_noise(1), clip_white=True), ratio) for ratio in (10, 100, 200, 300)),
 )
+HEAVY_TAILED = tuple(  # protocol model E-TL: the same read noise, Tukey-lambda .1
+    Level(f"E-TL x{ratio}", replace(extreme_noise(1, 0.1), clip_white=True), ratio) for ratio in (10, 100, 200, 300)
+)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ __all__ = ["validate", "validation_set"]
 Levels = list[tuple[str, tuple[Tensor, ...]]]
 
 
-def validation_set(folder: Path, patch: int = 252) -> Levels:
+def validation_set(folder: Path, patch: int = 240) -> Levels:
     """(label, (noisy, clean, colours, told)) per noise level and CFA: pieces of validation photographs, fixed draws.
 
-    Central patch x patch photosites (a multiple of 12) of every third photograph. Labels are P1's, behind "X " X-Trans.
+    Central patch x patch photosites (a multiple of 48: X-Trans and four halvings) of every third photograph. Labels are
+    P1's, behind "X " X-Trans.
     """
     names = photograph_names(folder, "val")[::3]
     pictures = [np.asarray(Image.open(folder / name).convert("RGB")) for name in names]

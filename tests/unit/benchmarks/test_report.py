@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import p1_denoise, p1_run, report, run
+from benchmarks import p1_bars, p1_denoise, p1_rows, p1_run, report, run
 from benchmarks.p1_run import Job, Result
 
 PHOTOS = ("one", "two", "three")
 
 
 def result(method: str, photo: str, level: str, raw: float, cfa: str = "RGGB", blind: bool = False) -> Result:
-    return Result(Job(method, "1", photo, level, cfa, blind), raw, raw - 8, 0.9, 0.1, 0.5, 1000)
+    return Result(Job(method, "1", photo, level, cfa, blind), raw, raw - 8, raw / 100, 1 - raw / 100, 0.5, 1000)
 
 
-def rows(gain: float, blind_loss: float = 0.1, cfas: tuple[str, ...] = p1_run.CFAS) -> list[p1_denoise.Row]:
+def rows(gain: float, blind_loss: float = 0.1, cfas: tuple[str, ...] = p1_run.CFAS) -> list[p1_rows.Row]:
     """Rows in which "ours" lies `gain` dB above every baseline; photographs differ by 10 dB."""
-    made: dict[tuple[str, str, bool], p1_denoise.Row] = {}
+    made: dict[tuple[str, str, bool], p1_rows.Row] = {}
     for cfa in cfas:
         for name, above, blind in (
             ("noisy", -5.0, False),
@@ -31,8 +31,8 @@ def rows(gain: float, blind_loss: float = 0.1, cfas: tuple[str, ...] = p1_run.CF
             ("ours", gain, False),
             ("ours", gain - blind_loss, True),
         ):
-            row = made.setdefault((name, cfa, blind), p1_denoise.Row(name, blind, cfa, {}))
-            for level in p1_denoise.NAMES:
+            row = made.setdefault((name, cfa, blind), p1_rows.Row(name, blind, cfa, {}))
+            for level in p1_rows.NAMES:
                 values = {p: result(name, p, level, 30 + 10 * k + above, cfa, blind) for k, p in enumerate(PHOTOS)}
                 row.results[level] = values
     return list(made.values())
@@ -65,29 +65,49 @@ def test_machine_names_cores_and_processor() -> None:
 
 @pytest.mark.parametrize(("gain", "passed"), [(1.5, True), (0.2, False)])
 def test_bars_follow_the_gain(gain: float, passed: bool) -> None:
-    found = {bar.text: bar.passed for bar in p1_denoise.bars(rows(gain), "ours")}
-    against = [ok for text, ok in found.items() if "PMRID" in text or ("BM3D in the dark" in text)]
+    found = {bar.text: bar.passed for bar in p1_bars.bars(rows(gain), "ours")}
+    against = [ok for text, ok in found.items() if "≥" in text and ("PMRID" in text or "BM3D in" in text)]
     assert against
     assert all(ok is passed for ok in against)
     assert all(ok for text, ok in found.items() if "never below the input" in text)
 
 
+def test_one_level_below_is_enough_to_fail() -> None:
+    made = rows(1.0)
+    ours = next(r for r in made if (r.method, r.cfa, r.blind) == ("ours", "RGGB", False))
+    for k, photo in enumerate(PHOTOS):
+        ours.results["E x300"][photo] = result("ours", photo, "E x300", 29.9 + 10 * k)
+    found = {bar.text: bar for bar in p1_bars.bars(made, "ours") if "at every level" in bar.text}
+    assert len(found) == 4
+    assert {bar.passed for bar in found.values()} == {False}
+    assert all("E x300" in bar.found for bar in found.values())
+
+
+def test_heavy_tails_are_held_against_the_same_photographs() -> None:
+    made = rows(1.0)
+    ours = next(r for r in made if (r.method, r.cfa, r.blind) == ("ours", "RGGB", False))
+    for level in p1_bars.TAILED:
+        ours.results[level] = {"two": result("ours", "two", level, 40.75)}
+    assert p1_bars.heavy_tails(ours, "ours").found == "-0.25 dB, n = 1"
+    assert p1_bars.heavy_tails(ours, "ours").passed
+
+
 def test_blind_may_cost_little() -> None:
     def verdicts(loss: float) -> set[bool | None]:
-        return {bar.passed for bar in p1_denoise.bars(rows(1.5, loss), "ours") if "blind costs" in bar.text}
+        return {bar.passed for bar in p1_bars.bars(rows(1.5, loss), "ours") if "blind costs" in bar.text}
 
-    assert verdicts(0.3) == {True}
-    assert verdicts(0.5) == {False}
+    assert verdicts(0.2) == {True}
+    assert verdicts(0.3) == {False}
 
 
 def test_a_method_that_was_not_run_is_no_pass() -> None:
     some = [row for row in rows(1.5) if not row.method.startswith("PMRID")]
-    assert {bar.passed for bar in p1_denoise.bars(some, "ours") if "PMRID" in bar.text} == {None}
+    assert {bar.passed for bar in p1_bars.bars(some, "ours") if "PMRID" in bar.text} == {None}
 
 
 def test_differences_are_paired_by_photograph() -> None:
     ours, other = (next(r for r in rows(0.7) if r.method == m and r.cfa == "RGGB") for m in ("ours", "PMRID"))
-    mean = p1_denoise.paired(ours, other, "raw", p1_denoise.NAMES)
+    mean = p1_rows.paired(ours, other, "raw", p1_rows.NAMES)
     assert mean is not None
     assert (mean.value, mean.low, mean.high) == pytest.approx(
         (0.7, 0.7, 0.7)
