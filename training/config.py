@@ -30,6 +30,7 @@ class Config:
     max_seconds: float = 0.0  # > 0: the schedule ends after this much training time if that comes before `steps`
     squared_from: float = 0.6  # share of the schedule after which the loss turns from Charbonnier to squared
     start_from: str = ""  # safetensors to go on from; may be of a smaller shape, see training/grow.py
+    linear_share: float = 0.5  # of the error in signal units, the rest in the stabilised domain
     evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
     mix: Mix = field(default_factory=Mix)
 

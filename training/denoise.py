@@ -7,7 +7,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,24 @@ class Samples(IterableDataset[tuple[np.ndarray, ...]]):
 class Trainer:
     """A run: network, its moving average, optimisers, and where it stands; all of it in one state file."""
 
-    def __init__(self, config: Config, photos: Path, out: Path) -> None:
-        """Starts anew, from `config.start_from`, or from out/<name>.state where there is one."""
+    def __init__(
+        self,
+        config: Config,
+        photos: Path,
+        out: Path,
+        network: RawUNet | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Starts anew, from `config.start_from`, or from out/<name>.state where there is one.
+
+        network: another than the config's plain one. clock: what `config.max_seconds` is counted by.
+        """
         torch.manual_seed(config.seed)
         self.config, self.photos, self.out = config, photos, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = RawUNet(config.shape).to(self.device, memory_format=torch.channels_last)
+        network = network or RawUNet(config.shape)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.clock = clock
         if config.start_from:
             self.network.load_state_dict(grown(load_file(config.start_from), self.network))
         self.average = copy.deepcopy(self.network)
@@ -109,22 +121,21 @@ class Trainer:
         seed = self.config.seed * 1_000_003 + self.step
         loader = DataLoader(Samples(self.photos, self.config, seed), batch_size=None, num_workers=1, prefetch_factor=4)
         batches = iter(loader)
-        began = time.monotonic()
-        last = began
+        began, last = time.monotonic(), self.clock()
         while True:
             done, factor = schedule(self.config, self.step, self.seconds)
             finished = done >= 1.0 or (stop_after_s > 0 and time.monotonic() - began > stop_after_s)
             if self.step % REPORT_EVERY == 0 or finished:
                 self.report(done)
                 self.save()
-                last = time.monotonic()
+                last = self.clock()
             if finished:
                 return
-            fetch = time.monotonic()
+            fetch = self.clock()
             batch = next(batches)
-            self.waited += time.monotonic() - fetch
+            self.waited += self.clock() - fetch
             self.advance(batch, done, factor)
-            now = time.monotonic()
+            now = self.clock()
             self.seconds += now - last
             last = now
 
@@ -135,7 +146,7 @@ class Trainer:
                 group["lr"] = self.config.rate * factor * 0.6**self.rescues
             optimiser.zero_grad(set_to_none=True)
         squared = min(max((done - self.config.squared_from) / 0.1, 0.0), 1.0)
-        loss = loss_of(self.network, batch, self.balance, squared, self.config.evenness, self.device)
+        loss = loss_of(self.network, batch, self.balance, squared, self.config, self.device)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1e9))
         if math.isfinite(norm) and (self.step < SETTLING or self.typical == 0 or norm < 10 * self.typical):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.network import RawUNet, stabilise, unstabilise
+from training.config import Config
+from training.network import RawUNet, stabilise
 
 __all__ = ["LevelBalance", "capped", "loss_of"]
 
@@ -43,32 +44,34 @@ def loss_of(
     batch: tuple[Tensor, ...],
     balance: LevelBalance,
     squared: float,
-    evenness: float,
+    config: Config,
     device: torch.device,
 ) -> Tensor:
-    """Error in units of the noise, half in the stabilised domain and half linear, balanced over noise levels.
+    """Error in units of the noise, partly in the stabilised domain and partly linear, balanced over noise levels.
 
-    evenness: between samples of a level, error^(1 - evenness) is what counts, so that smooth pictures, whose errors are
-    small, weigh as they do in a mean of decibels.
+    squared: 0 Charbonnier, 1 squared, between them a mix. config.linear_share: how much of the error is the linear one.
+    config.evenness: between samples of a level, error^(1 - evenness) is what counts, so that smooth pictures, whose
+    errors are small, weigh as they do in a mean of decibels.
     """
     noisy, clean, colours, told = (part.to(device) for part in batch)
     a, b = told[:, 0].view(-1, 1, 1, 1), told[:, 1].view(-1, 1, 1, 1)
     c = b + 0.375 * a * a
     with torch.autocast(device.type, torch.bfloat16):
-        _, restored = network.stabilised(noisy, colours, a, b)
+        restored = network(noisy, colours, a, b)
     restored = restored.float()
     target = stabilise(clean, a, c)
     mean_level = clean.mean((1, 2, 3), keepdim=True)
     unit = torch.sqrt(a * mean_level + b)
-    stabilised_error = capped(restored - target)
+    stabilised_error = capped(stabilise(restored, a, c) - target)
     brightness = (torch.sqrt(a * clean + b) / unit).clamp(max=4.0)
-    linear_error = capped((unstabilise(restored, a, c) - clean) / torch.sqrt(a * clean + b)) * brightness
-    square = 0.5 * stabilised_error**2 + 0.5 * linear_error**2
+    linear_error = capped((restored - clean) / torch.sqrt(a * clean + b)) * brightness
+    share = config.linear_share
+    square = (1 - share) * stabilised_error**2 + share * linear_error**2
     per_square = square.mean((1, 2, 3))
     per_absolute = torch.sqrt(square + 0.01).mean((1, 2, 3)) - 0.1 + 1e-3
     bins = balance.bins(told[:, 0], told[:, 1]).cpu()
     weight = balance.weights(per_square.detach().cpu(), bins).to(device)
-    if evenness:
-        weight = weight * (per_square.detach() * weight + 0.03) ** -evenness
+    if config.evenness:
+        weight = weight * (per_square.detach() * weight + 0.03) ** -config.evenness
     absolute = (per_absolute * torch.sqrt(weight)).mean()
     return (1 - squared) * absolute + squared * 0.5 * (per_square * weight).clamp(max=50.0).mean()

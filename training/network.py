@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -76,17 +77,17 @@ class RawUNet(nn.Module):
 
     features = 28
 
-    def __init__(self, shape: NetworkShape) -> None:
+    def __init__(self, shape: NetworkShape, block: Callable[[int], nn.Module] = Residual) -> None:
         super().__init__()
         self.shape = shape
         widths = shape.widths
         levels = range(len(widths))
         self.enter = nn.Conv2d(self.features, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
-            nn.Sequential(*[Residual(widths[i]) for _ in range(shape.encoder_blocks[i])]) for i in levels
+            nn.Sequential(*[block(widths[i]) for _ in range(shape.encoder_blocks[i])]) for i in levels
         )
         self.decoder = nn.ModuleList(
-            nn.Sequential(*[Residual(widths[i]) for _ in range(shape.decoder_blocks[i])]) for i in levels[:-1]
+            nn.Sequential(*[block(widths[i]) for _ in range(shape.decoder_blocks[i])]) for i in levels[:-1]
         )
         self.down = nn.ModuleList(nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in levels[:-1])
         self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels[:-1])
@@ -145,14 +146,9 @@ class RawUNet(nn.Module):
             1,
         )
 
-    def stabilised(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy and restored planes (N, 4, h, w) in the stabilised domain."""
+    def forward(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> Tensor:
         c = b + 0.375 * a * a
         with torch.autocast(planes.device.type, enabled=False):  # z reaches hundreds of sigma: too much for 8 bits
             z = stabilise(planes, a, c)
             features = self.features_of(planes, z, colours, a, c)
-        return z, z - self.body(features)
-
-    def forward(self, planes: Tensor, colours: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        _, restored = self.stabilised(planes, colours, a, b)
-        return unstabilise(restored, a, b + 0.375 * a * a)
+        return unstabilise(z - self.body(features), a, c)

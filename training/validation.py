@@ -17,7 +17,7 @@ from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
 from training.network import RawUNet
 from training.scenes import TO_LINEAR, photograph_names
 
-__all__ = ["validate", "validation_set"]
+__all__ = ["Levels", "psnr", "validate", "validation_set"]
 
 
 Levels = list[tuple[str, tuple[Tensor, ...]]]
@@ -61,15 +61,20 @@ def _noisy_pieces(
 
 
 @torch.no_grad()
-def validate(network: RawUNet, sets: Levels, device: torch.device) -> dict[str, float]:
-    """Mean raw PSNR in dB per level, and the means over Bayer and X-Trans levels, in float32."""
+def psnr(network: RawUNet, levels: Levels, device: torch.device) -> dict[str, list[float]]:
+    """Raw PSNR in dB per level and photograph, in float32."""
     result = {}
-    for label, (noisy, clean, colours, told) in sets:
+    for label, (noisy, clean, colours, told) in levels:
         a, b = told[:, :1, None, None].to(device), told[:, 1:, None, None].to(device)
         restored = network(noisy.to(device), colours.to(device), a, b).cpu().clamp(0, 1)
-        mse = ((restored - clean) ** 2).mean((1, 2, 3))
-        result[label] = round(float((-10 * torch.log10(mse)).mean()), 3)
+        result[label] = (-10 * torch.log10(((restored - clean) ** 2).mean((1, 2, 3)))).tolist()
+    return result
+
+
+def validate(network: RawUNet, levels: Levels, device: torch.device) -> dict[str, float]:
+    """Mean raw PSNR in dB per level, and the means over Bayer and over X-Trans levels."""
+    result = {label: sum(values) / len(values) for label, values in psnr(network, levels, device).items()}
     for label, sort in (("mean", False), ("X mean", True)):
         figures = [value for name, value in result.items() if name.startswith("X ") == sort]
-        result[label] = round(sum(figures) / len(figures), 3)
-    return result
+        result[label] = sum(figures) / len(figures)
+    return {label: round(value, 3) for label, value in result.items()}

@@ -140,7 +140,10 @@ def test_evenness_lifts_samples_with_small_errors(photos):
     parts = [draw_sample(np.random.default_rng(seed), scenes, 32, Mix()) for seed in (1, 2)]
     batch = tuple(torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True))
     network, device = RawUNet(TINY.shape), torch.device("cpu")
-    plain, even = (float(loss_of(network, batch, LevelBalance(), 1.0, e, device).detach()) for e in (0.0, 0.5))
+    plain, even = (
+        float(loss_of(network, batch, LevelBalance(), 1.0, replace(TINY, evenness=e), device).detach())
+        for e in (0.0, 0.5)
+    )
     assert plain != pytest.approx(even)
     assert np.isfinite([plain, even]).all()
 
