@@ -14,7 +14,7 @@ from PIL import Image
 from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER, XTRANS, FloatArray
 from simulation.scene import make_scene
-from simulation.sensor import add_noise, log_uniform, random_noise
+from simulation.sensor import DN_RANGE, NoiseDraw, add_noise, log_uniform, random_noise
 from simulation.unprocess import (
     camera_rgb,
     cfa_colours,
@@ -52,6 +52,9 @@ class Mix:
     flat: float = 0.03
     smaller: float = 0.35  # photographs taken at reduced size, for sharper detail
     exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error
+    darker: float = 0.3  # share exposed up to ten times too short
+    bayer: tuple[str, ...] = tuple(BAYER)  # phases
+    noise: str = "wide"  # or one of NOISE: narrower mixes, to compare with
     defects: float = 0.0  # share with hot and dead photosites, beyond those that simulation.sensor draws
 
 
@@ -89,7 +92,7 @@ class CleanScenes:
             return np.broadcast_to((level * rng.uniform(0.3, 1, 3)).astype(np.float32), (size, size, 3))
         curve = TO_LINEAR_SMOOTH if rng.random() < 0.5 else TO_LINEAR
         rgb = camera_rgb(curve[self.crop(rng, size, mix)], random_colour(rng))
-        if rng.random() < 0.3:
+        if rng.random() < mix.darker:
             rgb = rgb * np.float32(log_uniform(rng, 0.1, 1.0))
         return rgb
 
@@ -103,7 +106,23 @@ def colour_map(rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint
         y, x = (int(v) for v in rng.integers(0, 6, 2))
         whole = cfa_colours(XTRANS, size + 6, size + 6)[y : y + size, x : x + size]
         return whole.T if rng.random() < 0.5 else whole
-    return cfa_colours(BAYER[str(rng.choice(list(BAYER)))], size, size)
+    return cfa_colours(BAYER[str(rng.choice(list(mix.bayer)))], size, size)
+
+
+def unprocessing_line(rng: np.random.Generator) -> NoiseDraw:
+    """Read noise along the line of Brooks et al. 2019, with their spread, over the wide mix's range of a."""
+    wide = random_noise(rng)
+    read = math.exp(0.5 * (2.18 * math.log(wide.a) + 1.20 + rng.normal(0, 0.26)))
+    return NoiseDraw(a=wide.a, read_sigma=read, step=1 / DN_RANGE, poisson=False)
+
+
+def plain_noise(rng: np.random.Generator) -> NoiseDraw:
+    """The wide mix without rows, columns, heavy tails, black errors, hot photosites and in-camera smoothing."""
+    wide = random_noise(rng)
+    return NoiseDraw(a=wide.a, read_sigma=wide.read_sigma, step=wide.step, poisson=wide.poisson)
+
+
+NOISE = {"wide": random_noise, "unprocessing": unprocessing_line, "plain": plain_noise}
 
 
 def add_defects(rng: np.random.Generator, noisy: FloatArray, a: float, b: float) -> None:
@@ -128,7 +147,7 @@ def draw_sample(
     else:
         clean = mosaic(rgb, colours)
         red, blue = (colours == 0).astype(np.float32), (colours == 2).astype(np.float32)
-    draw = random_noise(rng)
+    draw = NOISE[mix.noise](rng)
     noisy = add_noise(rng, clean, draw)
     if rng.random() < mix.defects:
         add_defects(rng, noisy, draw.a, draw.b)
