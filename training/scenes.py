@@ -54,6 +54,9 @@ class Mix:
     exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error
     darker: float = 0.3  # share exposed up to ten times too short
     bayer: tuple[str, ...] = tuple(BAYER)  # phases
+    aligned: float = (
+        0.0  # share whose cells start where plugin_core.ops.denoise starts them: RGGB, X-Trans on even ones
+    )
     noise: str = "wide"  # or one of NOISE: narrower mixes, to compare with
     defects: float = 0.0  # share with hot and dead photosites, beyond those that simulation.sensor draws
 
@@ -99,14 +102,16 @@ class CleanScenes:
 
 def colour_map(rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint8] | None:
     """A random CFA's colour of each photosite, or None for monochrome."""
-    kind = rng.random()
+    kind, aligned = rng.random(), rng.random() < mix.aligned
     if kind < mix.monochrome:
         return None
     if kind < mix.monochrome + mix.xtrans:
         y, x = (int(v) for v in rng.integers(0, 6, 2))
+        if aligned:
+            y, x = y // 2 * 2, x // 2 * 2
         whole = cfa_colours(XTRANS, size + 6, size + 6)[y : y + size, x : x + size]
-        return whole.T if rng.random() < 0.5 else whole
-    return cfa_colours(BAYER[str(rng.choice(list(mix.bayer)))], size, size)
+        return whole.T if not aligned and rng.random() < 0.5 else whole
+    return cfa_colours(BAYER["RGGB" if aligned else str(rng.choice(list(mix.bayer)))], size, size)
 
 
 def unprocessing_line(rng: np.random.Generator) -> NoiseDraw:
