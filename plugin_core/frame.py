@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BAYER_PATTERNS",
+    "XTRANS_PATTERN",
     "CfaKind",
     "CfaPattern",
     "ColorCalibration",
@@ -121,6 +122,11 @@ BAYER_PATTERNS: dict[str, CfaPattern] = {
     "GRBG": CfaPattern(((1, 0), (2, 1))),
     "GBRG": CfaPattern(((1, 2), (0, 1))),
 }
+# As Fujifilm's sensors have it; a file's own starts at any of its 18 different places.
+XTRANS_PATTERN = CfaPattern(
+    ((1, 2, 1, 1, 0, 1), (0, 1, 0, 2, 1, 2), (1, 2, 1, 1, 0, 1),
+     (1, 0, 1, 1, 2, 1), (2, 1, 2, 0, 1, 0), (1, 0, 1, 1, 2, 1))
+)  # fmt: skip
 
 
 class NoiseSource(Enum):

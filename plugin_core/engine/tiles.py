@@ -47,20 +47,26 @@ def _spans(length: int, inner: int, alignment: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def plan_tiles(height: int, width: int, inner: int, halo: int, alignment: int) -> list[Tile]:
+def plan_tiles(
+    height: int, width: int, inner: int, halo: int, alignment: int, lead: tuple[int, int] = (0, 0)
+) -> list[Tile]:
     """The tiles that cover a frame of height x width photosites, row by row.
 
     inner: the largest side of an inner rectangle (rounded up to the alignment); halo is rounded up likewise.
+    lead: rows and columns, less than the alignment, by which the tiles' grid starts above and left of the frame.
     """
     halo = _up(halo, alignment)
-    rows, columns = _spans(height, inner, alignment), _spans(width, inner, alignment)
+    rows = _spans(height + lead[0], inner, alignment)
+    columns = _spans(width + lead[1], inner, alignment)
     tall = _up(rows[0][1] - rows[0][0], alignment) + 2 * halo
     wide = _up(columns[0][1] - columns[0][0], alignment) + 2 * halo
-    return [
-        Tile(Rect(top, left, bottom - top, right - left), Rect(top - halo, left - halo, tall, wide))
-        for top, bottom in rows
-        for left, right in columns
-    ]
+    tiles = []
+    for start, stop in rows:
+        for first, last in columns:
+            top, left = max(start - lead[0], 0), max(first - lead[1], 0)
+            inside = Rect(top, left, stop - lead[0] - top, last - lead[1] - left)
+            tiles.append(Tile(inside, Rect(start - lead[0] - halo, first - lead[1] - halo, tall, wide)))
+    return tiles
 
 
 def reflected(start: int, count: int, length: int) -> NDArray[np.intp]:

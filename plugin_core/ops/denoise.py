@@ -11,13 +11,37 @@ from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import Session
 from plugin_core.engine.tiles import Tile, plan_tiles, reflected
 from plugin_core.errors import NoModelError, OptionError
-from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, UInt16Array
+from plugin_core.frame import (
+    BAYER_PATTERNS,
+    XTRANS_PATTERN,
+    CfaKind,
+    CfaPattern,
+    FloatArray,
+    LinearImage,
+    NoiseProfile,
+    RawFrame,
+    UInt16Array,
+)
 
 __all__ = ["Residual", "restore"]
 
 Residual = NDArray[np.float16]
 MONOCHROME = CfaPattern(((0,),))
 SMALLEST_B = 1e-12  # signal units squared: a hundredth of a 16-bit step; keeps the stabiliser finite
+
+
+def cell_origin(cfa: CfaPattern) -> tuple[int, int]:
+    """Rows and columns (0 or 1) above and left of the frame at which the 2x2 cells start.
+
+    Cells then always hold RGGB, and X-Trans starts on one of its two kinds of places, so that a network has to know one
+    arrangement of each CFA, not all. (0, 0) for any other pattern.
+    """
+    if cfa.kind is CfaKind.BAYER:
+        wanted = {BAYER_PATTERNS["RGGB"]}
+    else:
+        wanted = {XTRANS_PATTERN.shifted(rows, columns) for rows in (0, 2, 4) for columns in (0, 2, 4)}
+    places = [(rows, columns) for rows in (0, 1) for columns in (0, 1)]
+    return next((place for place in places if cfa.shifted(-place[0], -place[1]) in wanted), (0, 0))
 
 
 def cell_profile(cfa: CfaPattern, profile: NoiseProfile) -> tuple[FloatArray, FloatArray]:
@@ -104,9 +128,10 @@ def _plane_residual(
 ) -> Residual:
     """Source minus restored over one (H, W) mosaic, raw units; black and white are (H, W) maps or broadcasts."""
     height, width = samples.shape
-    a, b = cell_profile(cfa, profile)
+    lead = cell_origin(cfa)
+    a, b = cell_profile(cfa.shifted(-lead[0], -lead[1]), profile)
     manifest = session.manifest
-    tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment)
+    tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment, lead)
     colors = _ColorPlanes(cfa, height, width)
     even = black.strides == white.strides == (0, 0)
     spans = np.broadcast_to(white[0, 0] - black[0, 0], black.shape) if even else white - black

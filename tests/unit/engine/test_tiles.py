@@ -14,15 +14,16 @@ from plugin_core.engine.tiles import plan_tiles, reflected
     inner=st.integers(64, 512),
     halo=st.integers(0, 96),
     alignment=st.sampled_from([2, 16, 32]),
+    lead=st.tuples(st.integers(0, 1), st.integers(0, 1)),
 )
 @settings(max_examples=120, deadline=None)
-def test_inner_rectangles_cover_the_frame_once(height, width, inner, halo, alignment):
+def test_inner_rectangles_cover_the_frame_once(height, width, inner, halo, alignment, lead):
     covered = np.zeros((height, width), dtype=int)
-    tiles = plan_tiles(height, width, inner, halo, alignment)
+    tiles = plan_tiles(height, width, inner, halo, alignment, lead)
     for tile in tiles:
         covered[tile.inner.slices] += 1
-        assert tile.outer.top % alignment == 0
-        assert tile.outer.left % alignment == 0
+        assert (tile.outer.top + lead[0]) % alignment == 0
+        assert (tile.outer.left + lead[1]) % alignment == 0
         assert (tile.outer.height, tile.outer.width) == (tiles[0].outer.height, tiles[0].outer.width)
         assert tile.outer.height % alignment == 0
         assert tile.inner.top - tile.outer.top >= halo

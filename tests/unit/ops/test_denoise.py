@@ -8,10 +8,11 @@ import pytest
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import open_session
 from plugin_core.errors import JobCancelledError, NoModelError, OptionError
-from plugin_core.frame import BAYER_PATTERNS, NoiseProfile, NoiseSource, RawFrame, Rect
+from plugin_core.frame import BAYER_PATTERNS, XTRANS_PATTERN, CfaPattern, NoiseProfile, NoiseSource, RawFrame, Rect
 from plugin_core.models import Registry
 from plugin_core.ops.blend import BlendOptions, apply
-from plugin_core.ops.denoise import cell_profile, restore, shuffle, unshuffle
+from plugin_core.ops.denoise import cell_origin, cell_profile, restore, shuffle, unshuffle
+from simulation.cameras import XTRANS as SIMULATED_XTRANS
 from tests.builders import PATTERNS, XTRANS, make_frame, make_linear
 
 PROFILE = NoiseProfile((1e-3,) * 3, (1e-5,) * 3, NoiseSource.USER)
@@ -34,6 +35,23 @@ def test_shuffle_undoes_unshuffle(shape):
     planes = unshuffle(mosaic)
     assert planes[3, 0, 0] == mosaic[1, 1]
     np.testing.assert_array_equal(shuffle(planes), mosaic)
+
+
+@pytest.mark.parametrize("pattern", BAYER_PATTERNS.values())
+def test_cells_of_every_bayer_phase_hold_rggb(pattern):
+    rows, columns = cell_origin(pattern)
+    assert pattern.shifted(-rows, -columns) == BAYER_PATTERNS["RGGB"]
+
+
+def test_cells_start_alike_wherever_an_xtrans_file_starts():
+    even = {XTRANS_PATTERN.shifted(rows, columns) for rows in (0, 2, 4) for columns in (0, 2, 4)}
+    for rows in range(6):
+        for columns in range(6):
+            pattern = XTRANS_PATTERN.shifted(rows, columns)
+            lead = cell_origin(pattern)
+            assert pattern.shifted(-lead[0], -lead[1]) in even
+    assert CfaPattern(SIMULATED_XTRANS) == XTRANS_PATTERN
+    assert cell_origin(CfaPattern(((0,),))) == (0, 0)
 
 
 @ANY_CFA
