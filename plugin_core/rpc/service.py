@@ -18,8 +18,9 @@ from plugin_core.rpc.activity import Activity
 from plugin_core.rpc.describe import describe
 from plugin_core.rpc.errors import translated_errors
 from plugin_core.rpc.formats import RAW_ENDINGS
-from plugin_core.rpc.jobs import Clock, DenoiseRun, Rooms
+from plugin_core.rpc.jobs import DenoiseRun
 from plugin_core.rpc.results import check_outputs
+from plugin_core.rpc.run import Clock, Rooms
 from plugin_core.rpc.transfer import InputPlace, first_message, receive, returned, stall_guard
 from plugin_core.rpc.translate import denoise_job, model_message
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -61,7 +62,7 @@ class RestorationService(restoration_pb2_grpc.RestorationServicer):
                     files = yield from receive(header.inputs, request_iterator, place)
                 check_outputs(job, files)
                 self._workspace.note_outputs(place.folder, filter(None, (job.output_path, job.change_map_path)))
-            yield from DenoiseRun(job, files, place.folder, self._rooms, device, token, clock, job_id).events()
+            yield from DenoiseRun(files, place.folder, self._rooms, device, token, clock, job_id, job).events()
 
     def DescribeFile(
         self, request_iterator: Iterator[pb.DescribeFileRequest], context: grpc.ServicerContext
