@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plugin_core.client.host_cache import HostCache
 from plugin_core.config import CacheConfig
 
 __all__ = ["cache"]
@@ -23,6 +24,9 @@ def show() -> None:
     entries = results.entries()
     used = sum(entry.size_bytes for entry in entries)
     click.echo(f"{results.directory}: {len(entries)} results, {_size(used)} of at most {_size(results.limit_bytes)}")
+    hosts = HostCache.default()
+    kept = f"{len(hosts.residuals())} pictures for photo editors"
+    click.echo(f"{hosts.folder}: {kept}, {_size(hosts.size())} of at most {_size(hosts.limit_bytes)}")
 
 
 @cache.command()
@@ -33,6 +37,9 @@ def clear() -> None:
     results = ResultCache(CacheConfig())
     used = results.size()
     click.echo(f"{results.directory}: {results.clear()} results removed, {_size(used)} freed")
+    hosts = HostCache.default()
+    used = hosts.size()
+    click.echo(f"{hosts.folder}: {hosts.clear()} pictures for photo editors removed, {_size(used)} freed")
 
 
 def _size(count: int) -> str:

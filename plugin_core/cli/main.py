@@ -15,6 +15,7 @@ from plugin_core.cli.cache import cache
 from plugin_core.cli.completion import completion
 from plugin_core.cli.denoise import denoise
 from plugin_core.cli.exit_codes import ExitCode, exit_code
+from plugin_core.cli.host_helper import host_helper
 from plugin_core.cli.info import info
 from plugin_core.cli.models import models
 from plugin_core.cli.serve import serve
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, completion):
+for command in (denoise, info, verify, models, serve, cache, completion, host_helper):
     cli.add_command(command)
 
 

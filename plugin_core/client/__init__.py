@@ -8,12 +8,22 @@ if TYPE_CHECKING:
     from plugin_core.client.client import Client
     from plugin_core.client.errors import ServerError, ServerFault, ServerLost
     from plugin_core.client.local import connect_local
-    from plugin_core.client.values import Compression, DenoiseOptions, NoiseReport, Output, Progress, Restored, Stage
+    from plugin_core.client.values import (
+        Compression,
+        DenoiseOptions,
+        MosaicWindow,
+        NoiseReport,
+        Output,
+        Progress,
+        Restored,
+        Stage,
+    )
 
 __all__ = [
     "Client",
     "Compression",
     "DenoiseOptions",
+    "MosaicWindow",
     "NoiseReport",
     "Output",
     "Progress",

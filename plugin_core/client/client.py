@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from plugin_core.client.status import exception_of
 from plugin_core.client.transfer import FileSource, Input, Received, open_input
 from plugin_core.client.values import (
     DenoiseOptions,
+    MosaicWindow,
     ProgressCallback,
     Restored,
     noise_report,
@@ -93,6 +95,43 @@ class Client(AbstractContextManager["Client"]):
             _check(summary, inputs[0], dng, change)
         return _restored(summary, dng, change, time.monotonic() - started)
 
+    def restore_mosaic(
+        self,
+        source: FileSource,
+        output: Path | str,
+        window: MosaicWindow,
+        *,
+        samples: bool = False,
+        model: str = "",
+        progress: ProgressCallback | None = None,
+        timeout_s: float | None = None,
+    ) -> pb.Summary:
+        """Writes the residual of a host's mosaic to `output`, in two parts to blend by, and returns the job's summary.
+
+        source: the RAW file; or, with `samples`, the host's own samples: float32, little-endian, row-major, 0..1.
+        The file appears complete or not at all; an older residual of that name is replaced. MOSAIC_MISMATCH is the
+        reason of the OptionError where the file, decoded here, is not what the window says.
+        """
+        path = Path(output).absolute()
+        target = Received(path, overwrite=True)
+        header = pb.RestoreMosaicHeader(model=model, window=pb.MosaicWindow(**asdict(window)))
+        by_path = self.connection.is_unix
+        with ExitStack() as files:
+            given = open_input(source, "mosaic" if samples else "raw", "", by_path, files)
+            header.input.CopyFrom(given.message)
+            target.check_target()
+            if by_path:
+                header.output_path = str(path)
+            files.enter_context(target)
+            call = self._stub.RestoreMosaic(
+                _mosaic_requests(header, given), timeout=timeout_s, metadata=self.connection.metadata
+            )
+            with self._calling(call, [given]):
+                summary = _receive(call, {"residual": target}, progress)
+            if not by_path:
+                target.check(next(iter(summary.results), None), "residual")
+        return summary
+
     def describe(
         self, source: FileSource, *, name: str = "", timeout_s: float | None = None
     ) -> pb.DescribeFileResponse:
@@ -142,6 +181,12 @@ def _requests(header: pb.JobHeader, inputs: list[Input]) -> Iterator[pb.DenoiseR
     for index, each in enumerate(inputs):
         for chunk in each.chunks(index):
             yield pb.DenoiseRequest(chunk=chunk)
+
+
+def _mosaic_requests(header: pb.RestoreMosaicHeader, given: Input) -> Iterator[pb.RestoreMosaicRequest]:
+    yield pb.RestoreMosaicRequest(header=header)
+    for chunk in given.chunks(0):
+        yield pb.RestoreMosaicRequest(chunk=chunk)
 
 
 def _describe_requests(raw: Input) -> Iterator[pb.DescribeFileRequest]:

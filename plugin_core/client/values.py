@@ -13,6 +13,7 @@ from plugin_core.rpc.v1 import restoration_pb2 as pb
 __all__ = [
     "Compression",
     "DenoiseOptions",
+    "MosaicWindow",
     "NoiseReport",
     "Output",
     "Progress",
@@ -70,6 +71,24 @@ class DenoiseOptions:
     compression: Compression = Compression.LJPEG
     noise: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     use_cache: bool = True
+
+
+@dataclass(frozen=True)
+class MosaicWindow:
+    """Which photosites of a file a host's pixel pipe holds.
+
+    top, left: of its first photosite in the sensor frame; frame_height, frame_width: of that frame as the host decoded
+    it. For bare samples all four are 0. cfa: colours 0 red, 1 green, 2 blue of one period (4 or 36) from the window's
+    origin, row-major.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    frame_height: int
+    frame_width: int
+    cfa: tuple[int, ...]
 
 
 @dataclass(frozen=True)

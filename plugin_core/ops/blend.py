@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, Nois
 from plugin_core.noise.profile import variance
 from plugin_core.ops.denoise import Residual
 
-__all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "remaining_noise"]
+__all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "parts", "remaining_noise"]
 
 CHANGE_MAP_SIGMAS = 8.0  # what 65535 in a change map stands for
 ROWS_AT_ONCE = 510  # arithmetic goes in strips, so that memory stays small; a multiple of every CFA's period
@@ -188,6 +188,19 @@ def _weigher(
         return change
 
     return by_cell
+
+
+def parts(residual: Residual, cfa: CfaPattern) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """The residual of a mosaic in strips of consecutive rows, as (luma part, chroma part), (n, w) float32 each.
+
+    What `apply` takes out is strength * (luma * luma part + chroma * chroma part): a host can do that by itself.
+    """
+    chroma = ChromaPart(residual, cfa) if cfa.kind is not CfaKind.MONOCHROME else None
+    for top in range(0, residual.shape[0], ROWS_AT_ONCE):
+        change = residual[top : top + ROWS_AT_ONCE].astype(np.float32)
+        colored = chroma.rows(top, len(change)) if chroma else np.zeros_like(change)
+        change -= colored
+        yield change, colored
 
 
 def change_map(image: RawFrame | LinearImage, residual: Residual, profile: NoiseProfile) -> UInt16Array:

@@ -1,105 +1,31 @@
-"""The way of one denoise job: decode, noise, residual (cache or network), blend and write, send."""
+"""The way of one denoise job: decode, noise, residual, blend and write."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Generator
+from dataclasses import dataclass
 
-from plugin_core import __version__
-from plugin_core.cache import ResultCache, cache_key
-from plugin_core.engine.cancel import CancelToken
-from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import OptionError
-from plugin_core.frame import LinearImage, NoiseProfile, RawFrame
-from plugin_core.io.source_file import SourceFile
-from plugin_core.io.worker import DecodeWorker
-from plugin_core.models import ModelPackage, Registry
+from plugin_core.frame import LinearImage
 from plugin_core.noise.from_file import choose
-from plugin_core.ops.denoise import Residual
-from plugin_core.rpc.devices import Device, picture_size
+from plugin_core.rpc.devices import picture_size
 from plugin_core.rpc.results import Restoration, write_results
-from plugin_core.rpc.transfer import ReceivedFile, progress, send
+from plugin_core.rpc.run import Run, per_plane
+from plugin_core.rpc.transfer import progress
 from plugin_core.rpc.translate import DenoiseJob, Output, noise_message
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 
-__all__ = ["Clock", "DenoiseRun", "Rooms"]
-
-log = logging.getLogger("neural_isp")
-
-
-@dataclass(frozen=True)
-class Rooms:
-    """What all jobs of a server share. in_memory bounds how many jobs hold a picture at a time."""
-
-    worker: DecodeWorker
-    registry: Registry
-    devices: list[Device]
-    cache: ResultCache
-    in_memory: Turnstile
+__all__ = ["DenoiseRun"]
 
 
 @dataclass
-class Clock:
-    """Seconds per stage, by the wall."""
-
-    seconds: dict[pb.Stage, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, stage: pb.Stage) -> Iterator[None]:
-        """Adds the block's time to a stage."""
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begin
-
-    def messages(self) -> list[pb.StageSeconds]:
-        """As the contract says it, in the order of the stages."""
-        return [pb.StageSeconds(stage=stage, seconds=seconds) for stage, seconds in sorted(self.seconds.items())]
-
-
-@dataclass
-class DenoiseRun:
-    """One job on its way; its maker holds a place in the device's lane. folder: private to it, for files in transit."""
+class DenoiseRun(Run):
+    """A Denoise call on its way."""
 
     job: DenoiseJob
-    files: list[ReceivedFile]
-    folder: Path
-    rooms: Rooms
-    device: Device
-    token: CancelToken
-    clock: Clock
-    job_id: str
 
-    def events(self) -> Iterator[pb.JobEvent]:
-        """Progress, the results that go over the stream, and the summary, last. Raises every kind of IspError."""
-        with self.clock.stage(pb.STAGE_QUEUE):
-            for ahead in self.rooms.in_memory.enter(self.token):
-                yield progress(pb.STAGE_QUEUE, ahead=ahead)
-        try:
-            summary = yield from self._restore_and_write()
-        finally:
-            self.rooms.in_memory.leave()
-        with self.clock.stage(pb.STAGE_SEND):
-            for result in summary.results:
-                if not result.path:
-                    yield from self._send(result)
-        summary.stages.extend(self.clock.messages())
-        yield pb.JobEvent(summary=summary)
-
-    def _send(self, result: pb.ResultFile) -> Iterator[pb.JobEvent]:
-        sent = 0
-        for event in send(result.role, self.folder / result.role):
-            self.token.check()
-            sent += len(event.result.data)
-            yield event
-        assert sent == result.size_bytes, "the result changed under our hands"
-
-    def _restore_and_write(self) -> Generator[pb.JobEvent, None, pb.Summary]:
+    def work(self) -> Generator[pb.JobEvent, None, pb.Summary]:
+        """The results that were asked for, written. Raises every kind of IspError."""
         raw = next(one for one in self.files if one.role == "raw")
         # asked first: an unknown model is no reason to decode
         package = None if self.job.blend.identity else self.rooms.registry.get(self.job.model)
@@ -114,7 +40,7 @@ class DenoiseRun:
         yield progress(pb.STAGE_NOISE)
         self.token.check()
         with self.clock.stage(pb.STAGE_NOISE):
-            profile = _per_plane(choose(source.image, self.job.noise), source.image)
+            profile = per_plane(choose(source.image, self.job.noise), source.image)
         summary = pb.Summary(
             job_id=self.job_id,
             noise=noise_message(profile),
@@ -124,10 +50,7 @@ class DenoiseRun:
         )
         residual = None
         if package is not None:
-            manifest = package.manifest
-            summary.model_id, summary.model_version = manifest.id, manifest.version
-            summary.device = self.device.name
-            residual = yield from self._residual(raw, source, profile, package, summary)
+            residual = yield from self.residual(source.image, raw.sha256, profile, package, self.job.use_cache, summary)
         yield progress(pb.STAGE_WRITE)
         self.token.check()
         with self.clock.stage(pb.STAGE_WRITE):
@@ -135,63 +58,3 @@ class DenoiseRun:
             restoration = Restoration(self.job, source, raw.sha256, profile, residual, mask, mask_sha256, package)
             write_results(restoration, self.folder, self.rooms.worker, summary)
         return summary
-
-    def _residual(
-        self, raw: ReceivedFile, source: SourceFile, profile: NoiseProfile, package: ModelPackage, summary: pb.Summary
-    ) -> Generator[pb.JobEvent, None, Residual]:
-        """From the cache, else from the network, then kept."""
-        key = _key(raw, profile, package)
-        if self.job.use_cache:
-            with self.clock.stage(pb.STAGE_RESTORE):
-                kept = self.rooms.cache.get(key)
-            if kept is not None:
-                summary.from_cache = True
-                return kept  # type: ignore[return-value]
-        residual = yield from self._network(source, profile, package)
-        if self.job.use_cache and self.rooms.cache.limit_bytes:
-            with self.clock.stage(pb.STAGE_RESTORE):
-                if not self.rooms.cache.put(key, residual):
-                    summary.warnings.append(f"the result could not be kept in {self.rooms.cache.directory}")
-        return residual
-
-    def _network(
-        self, source: SourceFile, profile: NoiseProfile, package: ModelPackage
-    ) -> Generator[pb.JobEvent, None, Residual]:
-        queued = time.monotonic()
-        started = 0.0
-        ticket = self.device.restore(source.image, profile, package, self.token)
-        try:
-            for update in ticket.updates():
-                if update.jobs_ahead:
-                    yield progress(pb.STAGE_QUEUE, ahead=update.jobs_ahead)
-                else:
-                    started = started or time.monotonic()
-                    yield progress(pb.STAGE_RESTORE, update.fraction, update.eta_s)
-            return ticket.result()
-        finally:
-            now = time.monotonic()
-            seconds = self.clock.seconds
-            seconds[pb.STAGE_QUEUE] = seconds.get(pb.STAGE_QUEUE, 0.0) + (started or now) - queued
-            seconds[pb.STAGE_RESTORE] = seconds.get(pb.STAGE_RESTORE, 0.0) + now - (started or now)
-
-
-def _per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoiseProfile:
-    """The profile with a pair for each colour plane, where a caller gave one for all."""
-    planes = image.cfa.plane_count if isinstance(image, RawFrame) else 3
-    if len(profile.a) == planes:
-        return profile
-    return replace(profile, a=profile.a * planes, b=profile.b * planes)
-
-
-def _key(raw: ReceivedFile, profile: NoiseProfile, package: ModelPackage) -> str:
-    """Everything the residual depends on; not strength, luma, chroma or mask, which come after it."""
-    manifest = package.manifest
-    return cache_key(
-        {
-            "program": __version__,
-            "op": "denoise",
-            "source": raw.sha256,
-            "model": [manifest.id, manifest.version, manifest.weights_sha256],
-            "noise": [list(map(float, profile.a)), list(map(float, profile.b))],
-        }
-    )

@@ -25,7 +25,7 @@ from plugin_core.models import Registry
 from plugin_core.rpc.access import SocketLock, TokenInterceptor, bind, check_address, socket_path
 from plugin_core.rpc.activity import Activity
 from plugin_core.rpc.devices import open_devices
-from plugin_core.rpc.jobs import Rooms
+from plugin_core.rpc.run import Rooms
 from plugin_core.rpc.service import RestorationService
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 from plugin_core.rpc.v1 import restoration_pb2_grpc

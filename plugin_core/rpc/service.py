@@ -18,8 +18,10 @@ from plugin_core.rpc.activity import Activity
 from plugin_core.rpc.describe import describe
 from plugin_core.rpc.errors import translated_errors
 from plugin_core.rpc.formats import RAW_ENDINGS
-from plugin_core.rpc.jobs import Clock, DenoiseRun, Rooms
+from plugin_core.rpc.jobs import DenoiseRun
+from plugin_core.rpc.mosaic import MosaicRun, check_residual_path, mosaic_job
 from plugin_core.rpc.results import check_outputs
+from plugin_core.rpc.run import Clock, Rooms
 from plugin_core.rpc.transfer import InputPlace, first_message, receive, returned, stall_guard
 from plugin_core.rpc.translate import denoise_job, model_message
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -61,7 +63,25 @@ class RestorationService(restoration_pb2_grpc.RestorationServicer):
                     files = yield from receive(header.inputs, request_iterator, place)
                 check_outputs(job, files)
                 self._workspace.note_outputs(place.folder, filter(None, (job.output_path, job.change_map_path)))
-            yield from DenoiseRun(job, files, place.folder, self._rooms, device, token, clock, job_id).events()
+            yield from DenoiseRun(files, place.folder, self._rooms, device, token, clock, job_id, job).events()
+
+    def RestoreMosaic(
+        self, request_iterator: Iterator[pb.RestoreMosaicRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.JobEvent]:
+        with translated_errors(context) as job_id, self._activity.call(context) as token, ExitStack() as stack:
+            clock = Clock()
+            with clock.stage(pb.STAGE_RECEIVE):
+                with stall_guard(context):
+                    header = first_message(request_iterator, "header").header
+                job = mosaic_job(header, self._paths_allowed, self._config.limits)
+                device = min(self._rooms.devices, key=lambda one: len(one.lane))
+                stack.enter_context(device.lane.reserve())
+                place = self._place(stack, job_id)
+                with stall_guard(context, header.input.size_bytes):
+                    files = yield from receive([header.input], request_iterator, place)
+                check_residual_path(job, files)
+                self._workspace.note_outputs(place.folder, filter(None, (job.output_path,)))
+            yield from MosaicRun(files, place.folder, self._rooms, device, token, clock, job_id, job).events()
 
     def DescribeFile(
         self, request_iterator: Iterator[pb.DescribeFileRequest], context: grpc.ServicerContext

@@ -15,7 +15,15 @@ from plugin_core.models import ModelPackage
 from plugin_core.ops.blend import BlendOptions
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 
-__all__ = ["DenoiseJob", "Output", "denoise_job", "model_message", "noise_message"]
+__all__ = [
+    "DenoiseJob",
+    "Output",
+    "denoise_job",
+    "model_message",
+    "noise_message",
+    "noise_profile",
+    "output_path",
+]
 
 
 class Output(Enum):
@@ -58,10 +66,10 @@ def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
     """The job that the message describes. Raises OptionError for what is unknown, out of range or not allowed here."""
     output = Output(_known(pb.Output, options.output, "output"))
     compression = _COMPRESSIONS[_known(pb.Compression, options.compression, "compression")]
-    map_path = _output_path(options.change_map_path, "change_map_path", paths_allowed)
-    output_path = _output_path(options.output_path, "output_path", paths_allowed)
-    if output_path is not None and output_path == map_path:
-        raise OptionError(f"{output_path}: asked for as result and as change map", "SAME_OUTPUT_TWICE")
+    map_path = output_path(options.change_map_path, "change_map_path", paths_allowed)
+    dng_path = output_path(options.output_path, "output_path", paths_allowed)
+    if dng_path is not None and dng_path == map_path:
+        raise OptionError(f"{dng_path}: asked for as result and as change map", "SAME_OUTPUT_TWICE")
     return DenoiseJob(
         model=options.model,
         blend=BlendOptions(
@@ -72,8 +80,8 @@ def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
         ),
         output=output,
         compression=compression,
-        noise=_noise(options.noise) if options.HasField("noise") else None,
-        output_path=output_path,
+        noise=noise_profile(options.noise) if options.HasField("noise") else None,
+        output_path=dng_path,
         overwrite=options.overwrite,
         change_map_suffix=_map_suffix(options, map_path),
         change_map_path=map_path,
@@ -115,12 +123,14 @@ def _known(kind: EnumTypeWrapper, value: int, field: str) -> int:
     return value
 
 
-def _noise(parameters: pb.NoiseParameters) -> NoiseProfile:
+def noise_profile(parameters: pb.NoiseParameters) -> NoiseProfile:
+    """What a caller says the noise is. Raises OptionError."""
     a, b = tuple(parameters.a), tuple(parameters.b)
     return NoiseProfile(a, b, NoiseSource.USER, 1.0, "given with the request")
 
 
-def _output_path(path: str, field: str, allowed: bool) -> Path | None:
+def output_path(path: str, field: str, allowed: bool) -> Path | None:
+    """Where the caller wants a result; None to have it sent. Raises OptionError for paths that are not honoured."""
     if not path:
         return None
     if not allowed:

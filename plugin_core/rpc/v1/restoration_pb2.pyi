@@ -129,6 +129,48 @@ class DenoiseRequest(_message.Message):
     chunk: Chunk
     def __init__(self, header: _Optional[_Union[JobHeader, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
+class MosaicWindow(_message.Message):
+    __slots__ = ("top", "left", "height", "width", "frame_height", "frame_width", "cfa")
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    FRAME_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    FRAME_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CFA_FIELD_NUMBER: _ClassVar[int]
+    top: int
+    left: int
+    height: int
+    width: int
+    frame_height: int
+    frame_width: int
+    cfa: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, top: _Optional[int] = ..., left: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., frame_height: _Optional[int] = ..., frame_width: _Optional[int] = ..., cfa: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class RestoreMosaicHeader(_message.Message):
+    __slots__ = ("input", "window", "model", "noise", "output_path", "no_cache")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_PATH_FIELD_NUMBER: _ClassVar[int]
+    NO_CACHE_FIELD_NUMBER: _ClassVar[int]
+    input: InputFile
+    window: MosaicWindow
+    model: str
+    noise: NoiseParameters
+    output_path: str
+    no_cache: bool
+    def __init__(self, input: _Optional[_Union[InputFile, _Mapping]] = ..., window: _Optional[_Union[MosaicWindow, _Mapping]] = ..., model: _Optional[str] = ..., noise: _Optional[_Union[NoiseParameters, _Mapping]] = ..., output_path: _Optional[str] = ..., no_cache: _Optional[bool] = ...) -> None: ...
+
+class RestoreMosaicRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: RestoreMosaicHeader
+    chunk: Chunk
+    def __init__(self, header: _Optional[_Union[RestoreMosaicHeader, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
+
 class Progress(_message.Message):
     __slots__ = ("stage", "fraction", "eta_s", "queue_position")
     STAGE_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class RestorationStub:
                 request_serializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.DenoiseRequest.SerializeToString,
                 response_deserializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.FromString,
                 _registered_method=True)
+        self.RestoreMosaic = channel.stream_stream(
+                '/neural_isp.v1.Restoration/RestoreMosaic',
+                request_serializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.RestoreMosaicRequest.SerializeToString,
+                response_deserializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.FromString,
+                _registered_method=True)
         self.DescribeFile = channel.stream_unary(
                 '/neural_isp.v1.Restoration/DescribeFile',
                 request_serializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.DescribeFileRequest.SerializeToString,
@@ -78,6 +83,14 @@ class RestorationServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RestoreMosaic(self, request_iterator, context):
+        """What a host's pixel pipe needs to restore the mosaic that it holds: the residual in two parts, so that strength, luma
+        and chroma are arithmetic in the host. Shares the network's work and its cache with Denoise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DescribeFile(self, request_iterator, context):
         """What is in a file: sensor, levels, colour, metadata, and the noise parameters of every source that has some.
         """
@@ -94,7 +107,7 @@ class RestorationServicer:
 
     def ListModels(self, request, context):
         """The model packages that this server has.
-        Reserved for their issues: Fuse, Derender, MakeSidecar, GainMap, RestoreMosaic.
+        Reserved for their issues: Fuse, Derender, MakeSidecar, GainMap.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,6 +119,11 @@ def add_RestorationServicer_to_server(servicer, server):
             'Denoise': grpc.stream_stream_rpc_method_handler(
                     servicer.Denoise,
                     request_deserializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.DenoiseRequest.FromString,
+                    response_serializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.SerializeToString,
+            ),
+            'RestoreMosaic': grpc.stream_stream_rpc_method_handler(
+                    servicer.RestoreMosaic,
+                    request_deserializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.RestoreMosaicRequest.FromString,
                     response_serializer=plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.SerializeToString,
             ),
             'DescribeFile': grpc.stream_unary_rpc_method_handler(
@@ -156,6 +174,33 @@ class Restoration:
             target,
             '/neural_isp.v1.Restoration/Denoise',
             plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.DenoiseRequest.SerializeToString,
+            plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreMosaic(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/neural_isp.v1.Restoration/RestoreMosaic',
+            plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.RestoreMosaicRequest.SerializeToString,
             plugin__core_dot_rpc_dot_v1_dot_restoration__pb2.JobEvent.FromString,
             options,
             channel_credentials,
