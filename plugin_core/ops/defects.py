@@ -57,7 +57,7 @@ def neighbour_means(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The mean of each site's first NEIGHBOURS sound neighbours (N,), and where there is one (N,)."""
     places = sites[:, None] + steps
-    within = ((places >= 0) & (places < sound.shape)).all(axis=-1)
+    within: NDArray[np.bool_] = np.all((places >= 0) & (places < sound.shape), axis=-1)
     rows, columns = np.where(within[..., None], places, 0).transpose(2, 0, 1)
     usable = within & sound[rows, columns]
     chosen = usable & (np.cumsum(usable, axis=1) <= NEIGHBOURS)
