@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from plugin_core.errors import NoModelError, OptionError
 from plugin_core.frame import LinearImage, RawFrame
 from plugin_core.noise.calibration import Calibration, IsoCalibration, Method
@@ -58,6 +60,8 @@ class Series:
         if waiting is None:
             self._waiting[key] = _Waiting(frame, level)
             return
+        if np.array_equal(waiting.frame.mosaic, frame.mosaic):
+            raise OptionError(f"{frame.source.name}: the same frame as {waiting.frame.source.name}", "FRAMES_EQUAL")
         transfer = self._by_iso.setdefault(iso, PhotonTransfer(iso, frame))
         (transfer.add_darks if kind is Kind.DARK else transfer.add_flats)(waiting.frame, frame)
 

@@ -158,12 +158,15 @@ def test_isos_are_kept_apart_and_odd_frames_named() -> None:
 
 
 def test_what_can_not_be_measured_is_refused_in_one_line() -> None:
-    dark, flat = shoot("RGGB", np.zeros(SIZE, np.float32), 1), shoot("RGGB", light(0.4), 2)
+    dark, another = (shoot("RGGB", np.zeros(SIZE, np.float32), seed) for seed in (1, 3))
+    flat, bright = (shoot("RGGB", light(0.4), seed) for seed in (2, 4))
+    white, whiter = (shoot("RGGB", light(2.0), seed) for seed in (5, 6))
     refused = [
         ([(Kind.DARK, dark)], "FRAMES_MISSING"),
-        ([(Kind.DARK, dark), (Kind.DARK, dark)], "FRAMES_MISSING"),
-        ([(Kind.DARK, flat), (Kind.DARK, flat)], "NO_DARK"),
-        ([(Kind.DARK, dark), (Kind.DARK, dark), (Kind.FLAT, dark), (Kind.FLAT, dark)], "FLATS_UNUSABLE"),
+        ([(Kind.DARK, dark), (Kind.DARK, another)], "FRAMES_MISSING"),
+        ([(Kind.DARK, dark), (Kind.DARK, dark)], "FRAMES_EQUAL"),
+        ([(Kind.DARK, flat), (Kind.DARK, bright)], "NO_DARK"),
+        ([(Kind.DARK, dark), (Kind.DARK, another), (Kind.FLAT, white), (Kind.FLAT, whiter)], "FLATS_UNUSABLE"),
         ([(Kind.DARK, dark), (Kind.DARK, shoot("BGGR", np.zeros(SIZE, np.float32), 1))], "FRAMES_DIFFER"),
         ([(Kind.DARK, dark), (Kind.DARK, shoot("RGGB", light(0.1), 1, model="Other"))], "FRAMES_DIFFER"),
         ([(Kind.DARK, replace(dark, exposure=replace(dark.exposure, iso=None)))], "NO_ISO"),
