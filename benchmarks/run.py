@@ -15,6 +15,8 @@ TARGET = ROOT / "docs" / "benchmarks.md"
 SECTIONS = {
     "p1": ("benchmarks.p1_denoise", "Quality: table P1"),
     "noise": ("benchmarks.noise_estimate", "Noise parameters from the file"),
+    "camera-noise": ("benchmarks.camera_noise", "Noise as cameras make it"),
+    "real-frames": ("benchmarks.real_frames", "Real frames"),
     "invariants": ("benchmarks.invariants", "Invariants"),
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
@@ -28,7 +30,7 @@ figures mean and how scenes, noise and metrics are defined stands in each sectio
 
 def read_sections(text: str) -> dict[str, str]:
     """What stands between each section's markers."""
-    found = re.findall(r"<!-- begin (\w+) -->\n(.*?)<!-- end \1 -->", text, flags=re.DOTALL)
+    found = re.findall(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", text, flags=re.DOTALL)
     return dict(found)
 
 
