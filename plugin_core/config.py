@@ -9,7 +9,15 @@ from pathlib import Path
 
 from plugin_core.errors import OptionError
 
-__all__ = ["CacheConfig", "Limits", "ServerConfig", "TilingConfig", "cache_directory", "runtime_directory"]
+__all__ = [
+    "CacheConfig",
+    "Limits",
+    "ServerConfig",
+    "TilingConfig",
+    "cache_directory",
+    "profiles_directory",
+    "runtime_directory",
+]
 
 
 def runtime_directory() -> Path:
@@ -27,6 +35,17 @@ def cache_directory() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neural-isp"
+
+
+def profiles_directory() -> Path:
+    """Where the user's noise calibrations lie: $NEURAL_ISP_PROFILES, else neural-isp/noise in the config folder.
+
+    The config folder is $XDG_CONFIG_HOME, else ~/.config.
+    """
+    own = os.environ.get("NEURAL_ISP_PROFILES")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "neural-isp" / "noise"
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,7 @@ class ServerConfig:
     limits: Limits = Limits()
     tiling: TilingConfig = TilingConfig()
     cache: CacheConfig = field(default_factory=CacheConfig)
+    profiles: Path = field(default_factory=profiles_directory)  # the user's noise calibrations; need not be there
 
     def __post_init__(self) -> None:
         if not self.address:

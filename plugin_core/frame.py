@@ -133,6 +133,7 @@ class NoiseSource(Enum):
     """Who said what the noise is; in the order in which they are asked."""
 
     USER = "user"  # given with the request
+    CALIBRATION = "calibration"  # the user's own measurement of this camera at this ISO
     TAG = "dng_noise_profile"
     MEASURED = "measured"  # from this file's own pixels
     TABLE = "camera_table"

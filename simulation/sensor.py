@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from simulation.cameras import FloatArray
 
 DN_RANGE = 16383 - 512  # the protocol's 14-bit sensor: black 512, white 16383
+STAIRCASE_WHITE = 3840  # 12-bit DN; black is 0
+# Steps of a lossy NEF (Nikon D5000, black 0, white 3840), read off its values: 1 near black, 3 at 400, 7 at 1500, 10
+# near white. They follow the root of the value, as shot noise does.
+NEF_STAIRCASE = 0.17
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class NoiseDraw:
     black_error: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # per phase of a 2x2 cell
     hot_density: float = 0.0  # share of photosites
     correlation: float = 0.0  # weight of the same-phase neighbours' noise: in-camera smoothing
+    dead_density: float = 0.0  # share of photosites that see no light
+    staircase: float = 0.0  # lossy compression: steps of this times the root of the 12-bit value; NEF is NEF_STAIRCASE
 
     @property
     def b(self) -> float:
@@ -92,13 +99,35 @@ def add_noise(rng: np.random.Generator, signal: FloatArray, draw: NoiseDraw) -> 
     if draw.hot_density > 0:
         hot = rng.random(signal.shape, dtype=np.float32) < draw.hot_density
         noisy = np.where(hot, np.maximum(noisy, rng.random(signal.shape, dtype=np.float32)), noisy)
+    if draw.dead_density > 0:
+        dead = rng.random(signal.shape, dtype=np.float32) < draw.dead_density
+        noisy = np.where(dead, np.float32(draw.read_sigma) * read, noisy)
     if draw.step > 0:
         noisy = np.round(noisy / draw.step) * np.float32(draw.step)
     if draw.clip_white:
         noisy = np.minimum(noisy, 1.0)
     if draw.clip_black:
         noisy = np.maximum(noisy, 0.0)
+    if draw.staircase > 0:
+        noisy = on_staircase(noisy, staircase_levels(draw.staircase))
     return noisy.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def staircase_levels(coefficient: float) -> FloatArray:
+    """The values that a lossy curve keeps, rising, signal units: what its inverse table holds, 0 to STAIRCASE_WHITE."""
+    levels = [0]
+    while levels[-1] < STAIRCASE_WHITE:
+        levels.append(levels[-1] + max(1, round(coefficient * math.sqrt(levels[-1]))))
+    levels[-1] = STAIRCASE_WHITE
+    return np.array(levels, dtype=np.float32) / np.float32(STAIRCASE_WHITE)
+
+
+def on_staircase(signal: FloatArray, levels: FloatArray) -> FloatArray:
+    """Each sample at the nearest of `levels`; black is clipped, since the curve begins there. Same shape."""
+    upper = np.clip(np.searchsorted(levels, signal), 1, len(levels) - 1)
+    low, high = levels[upper - 1], levels[upper]
+    return np.where(signal - low < high - signal, low, high)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -1,4 +1,10 @@
-"""Which noise parameters a file gets: its tag, its own pixels, the table, a default; asked in this order."""
+"""Which noise parameters a file gets: the user's calibration, its tag, its own pixels, the table, a default; in order.
+
+A calibration of this very camera at this ISO goes before the tag, which speaks for the model at large, often by the
+converter's own formula, and has been seen off by 2; photon transfer is good to a few per cent. But a calibration knows
+the camera, not what was done to the file since: where the tag says that far less noise is left than this camera can
+have, the file was denoised or averaged, and the tag is right.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +30,24 @@ DEFAULT_ISO = 800.0
 MID_GREY, SHADOW = 0.18, 0.005  # levels at which sources are compared
 
 
-def noise_profiles(image: RawFrame | LinearImage) -> list[NoiseProfile]:
-    """What every source says, best first: tag, measured, table, default; sources that know nothing are left out.
+def noise_profiles(image: RawFrame | LinearImage, calibrated: NoiseProfile | None = None) -> list[NoiseProfile]:
+    """What every source says, in order: calibration, tag, measured, table, default; those that know nothing left out.
 
-    Never empty. How far each is from the first stands in its detail.
+    calibrated: what the user's own calibration says of this file, if there is one. A tag goes before it where it says
+    that the file was processed. Never empty. How far each is from the first stands in its detail.
     Raises FileFormatError if the tag does not fit the file's planes.
     """
     planes = plane_count(image)
-    found = []
+    found = [calibrated] if calibrated is not None else []
     if image.noise_profile is not None:
         try:
             check_profile(image.noise_profile, planes)
         except OptionError as error:
             name = image.source.name or "file"
             raise FileFormatError(f"{name}: NoiseProfile tag: {error.message}", error.reason) from error
-        found.append(image.noise_profile)
+        found.insert(
+            0 if calibrated and processed(image.noise_profile, calibrated) else len(found), image.noise_profile
+        )
     measured = measure(image)
     if measured is not None:
         found.append(measured)
@@ -49,20 +58,29 @@ def noise_profiles(image: RawFrame | LinearImage) -> list[NoiseProfile]:
     return [found[0], *(with_comparison(other, found[0]) for other in found[1:])]
 
 
-def choose(image: RawFrame | LinearImage, override: NoiseProfile | None) -> NoiseProfile:
+def processed(tag: NoiseProfile, calibrated: NoiseProfile) -> bool:
+    """Whether a tag says that noise was taken out since the camera wrote the file, in the shadows and at mid-grey."""
+    return all(sigma_ratio(tag, calibrated, level) < 1 / CONTRADICTION for level in (MID_GREY, SHADOW))
+
+
+def choose(
+    image: RawFrame | LinearImage, override: NoiseProfile | None, calibrated: NoiseProfile | None = None
+) -> NoiseProfile:
     """The noise profile to restore with; its detail says what it rests on and who contradicts it.
 
-    override: the user's, taken as it is; OptionError if it does not fit the planes. Else the tag always wins; a
-    measurement wins from confidence TRUSTED on; below that the table, or whoever of measurement and default is trusted
-    more.
+    override: the user's, taken as it is; OptionError if it does not fit the planes. Else the calibration wins, unless
+    the file was processed since (see `noise_profiles`); else the tag; else a measurement, from confidence TRUSTED on;
+    below that the table, or whoever of measurement and default is trusted more.
     """
     if override is not None:
         check_profile(override, plane_count(image))
         return override
-    profiles = noise_profiles(image)
+    profiles = noise_profiles(image, calibrated)
     by_source = {profile.source: profile for profile in profiles}
     measured, table = by_source.get(NoiseSource.MEASURED), by_source.get(NoiseSource.TABLE)
     tag = by_source.get(NoiseSource.TAG)
+    if profiles[0].source is NoiseSource.CALIBRATION:
+        return with_contradiction(profiles[0], measured)
     if tag is not None:
         return with_contradiction(tag, measured)
     default = by_source[NoiseSource.DEFAULT]

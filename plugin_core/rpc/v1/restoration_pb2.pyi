@@ -75,8 +75,16 @@ class NoiseParameters(_message.Message):
     b: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, a: _Optional[_Iterable[float]] = ..., b: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class NoiseCalibration(_message.Message):
+    __slots__ = ("name", "text")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
 class DenoiseOptions(_message.Message):
-    __slots__ = ("model", "strength", "luma", "chroma", "output", "compression", "noise", "output_path", "overwrite", "change_map", "change_map_format", "change_map_path", "no_cache")
+    __slots__ = ("model", "strength", "luma", "chroma", "output", "compression", "noise", "output_path", "overwrite", "change_map", "change_map_format", "change_map_path", "no_cache", "noise_calibration")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     LUMA_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +98,7 @@ class DenoiseOptions(_message.Message):
     CHANGE_MAP_FORMAT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_MAP_PATH_FIELD_NUMBER: _ClassVar[int]
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
+    NOISE_CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     strength: float
     luma: float
@@ -103,7 +112,8 @@ class DenoiseOptions(_message.Message):
     change_map_format: ChangeMapFormat
     change_map_path: str
     no_cache: bool
-    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., luma: _Optional[float] = ..., chroma: _Optional[float] = ..., output: _Optional[_Union[Output, str]] = ..., compression: _Optional[_Union[Compression, str]] = ..., noise: _Optional[_Union[NoiseParameters, _Mapping]] = ..., output_path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., change_map: _Optional[bool] = ..., change_map_format: _Optional[_Union[ChangeMapFormat, str]] = ..., change_map_path: _Optional[str] = ..., no_cache: _Optional[bool] = ...) -> None: ...
+    noise_calibration: NoiseCalibration
+    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., luma: _Optional[float] = ..., chroma: _Optional[float] = ..., output: _Optional[_Union[Output, str]] = ..., compression: _Optional[_Union[Compression, str]] = ..., noise: _Optional[_Union[NoiseParameters, _Mapping]] = ..., output_path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., change_map: _Optional[bool] = ..., change_map_format: _Optional[_Union[ChangeMapFormat, str]] = ..., change_map_path: _Optional[str] = ..., no_cache: _Optional[bool] = ..., noise_calibration: _Optional[_Union[NoiseCalibration, _Mapping]] = ...) -> None: ...
 
 class JobHeader(_message.Message):
     __slots__ = ("inputs", "denoise")

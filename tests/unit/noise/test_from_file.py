@@ -95,3 +95,27 @@ def test_the_default_follows_iso() -> None:
     assert high.a[0] == pytest.approx(128 * low.a[0])
     assert high.b[0] > low.b[0] > 0
     assert len(default_profile(None, 1).a) == 1
+
+
+def calibrated(factor: float = 1.0) -> NoiseProfile:
+    return NoiseProfile((A * factor,) * 3, (B * factor,) * 3, NoiseSource.CALIBRATION, 0.95, "calibrated at ISO 640")
+
+
+def test_the_users_calibration_goes_before_the_tag() -> None:
+    image = replace(frame(), noise_profile=tag(A * 2, B * 2))
+    found = noise_profiles(image, calibrated())
+    assert [p.source for p in found[:3]] == [NoiseSource.CALIBRATION, NoiseSource.TAG, NoiseSource.MEASURED]
+    assert choose(image, None, calibrated()).source is NoiseSource.CALIBRATION
+    assert choose(image, tag(1, 1), calibrated()).a == (1, 1, 1), "but not before the request"
+
+
+def test_a_calibration_far_from_the_pixels_wins_but_is_reported() -> None:
+    chosen = choose(frame(), None, calibrated(9))
+    assert (chosen.source, chosen.a[0]) == (NoiseSource.CALIBRATION, 9 * A)
+    assert "contradicted by measured" in chosen.detail
+
+
+def test_the_tag_of_a_file_that_was_denoised_since_goes_before_the_calibration() -> None:
+    image = replace(frame(), noise_profile=tag(A / 100, B / 100))
+    assert noise_profiles(image, calibrated())[0].source is NoiseSource.TAG
+    assert choose(image, None, calibrated()).source is NoiseSource.TAG

@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulation.sensor import DN_RANGE, NoiseDraw, add_noise, extreme_noise, random_noise, unprocessing_noise
+from simulation.sensor import (
+    DN_RANGE,
+    NEF_STAIRCASE,
+    STAIRCASE_WHITE,
+    NoiseDraw,
+    add_noise,
+    extreme_noise,
+    random_noise,
+    staircase_levels,
+    unprocessing_noise,
+)
 
 
 @pytest.mark.parametrize("poisson", [False, True])
@@ -34,6 +44,26 @@ def test_nothing_is_clipped_at_black_but_white_saturates() -> None:
     bright = add_noise(np.random.default_rng(5), np.ones((50, 50), dtype=np.float32), draw)
     assert dark.min() < -0.03
     assert bright.max() == 1.0
+
+
+def test_new_defects_leave_the_random_draws_as_they_were() -> None:
+    flat = np.full((60, 80), 0.3, dtype=np.float32)
+    plain = NoiseDraw(a=1e-3, read_sigma=0.01, hot_density=0.01)
+    ordinary = add_noise(np.random.default_rng(8), flat, plain)
+    broken = add_noise(np.random.default_rng(8), flat, replace(plain, dead_density=0.02))
+    dead = ordinary != broken
+    assert 0.01 < dead.mean() < 0.03
+    assert np.abs(broken[dead]).max() < 0.06  # read noise about black, whatever the light
+
+
+def test_a_staircase_has_the_steps_of_a_lossy_nef() -> None:
+    levels = staircase_levels(NEF_STAIRCASE) * STAIRCASE_WHITE
+    steps = np.diff(levels)
+    assert [round(float(steps[np.searchsorted(levels, at)])) for at in (10, 400, 1500, 3700)] == [1, 3, 7, 10]
+    assert 600 < len(levels) < 800
+    draw = NoiseDraw(a=3e-5, read_sigma=3e-4, staircase=NEF_STAIRCASE)
+    noisy = add_noise(np.random.default_rng(9), np.linspace(0, 1, 6000, dtype=np.float32).reshape(60, 100), draw)
+    assert set(np.unique(noisy)) <= set(staircase_levels(NEF_STAIRCASE))
 
 
 def test_protocol_levels() -> None:
