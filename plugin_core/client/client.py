@@ -23,6 +23,7 @@ from plugin_core.client.values import (
     noise_report,
     options_message,
     progress,
+    residual_report,
     stage_seconds,
 )
 from plugin_core.config import ServerConfig
@@ -248,5 +249,6 @@ def _restored(summary: pb.Summary, dng: Received, change: Received | None, secon
         from_cache=summary.from_cache,
         megapixels=summary.megapixels,
         mean_change=summary.mean_change,
+        residual=residual_report(summary),
         client_seconds=seconds,
     )

@@ -18,11 +18,13 @@ __all__ = [
     "Output",
     "Progress",
     "ProgressCallback",
+    "ResidualReport",
     "Restored",
     "Stage",
     "noise_report",
     "options_message",
     "progress",
+    "residual_report",
     "stage_seconds",
 ]
 
@@ -33,6 +35,7 @@ class Output(Enum):
     SAME = pb.OUTPUT_UNSPECIFIED  # mosaic in, mosaic out
     CFA = pb.OUTPUT_CFA
     LINEAR = pb.OUTPUT_LINEAR  # demosaiced
+    RESIDUAL = pb.OUTPUT_RESIDUAL  # source minus restored signal, for a host that subtracts it as a dark frame
 
 
 class Compression(Enum):
@@ -61,6 +64,8 @@ class DenoiseOptions:
     model: model id, "" is the server's default.
     strength, luma, chroma: 0..1; strength 0 gives the source's samples back to the bit.
     noise: ((a, ...), (b, ...)), one value for all planes or one per plane, variance = a * signal + b; None: the file's.
+    host_area: top, left, height, width of the sensor frame that a residual is to cover; (): the active area.
+    or_restored: write the restored DNG where a host would spoil the residual.
     """
 
     model: str = ""
@@ -71,6 +76,8 @@ class DenoiseOptions:
     compression: Compression = Compression.LJPEG
     noise: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     use_cache: bool = True
+    host_area: tuple[int, ...] = ()
+    or_restored: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,25 @@ class NoiseReport:
 
 
 @dataclass(frozen=True)
+class ResidualReport:
+    """What a host makes of a residual; encoding "" and a refusal where the restored DNG was written instead.
+
+    host_area: top, left, height, width inside a sensor frame of frame_size (height, width). false_hot_pixels:
+    photosites that RawTherapee would interpolate. black_sigmas: black level over the noise's sigma at black.
+    make, model: of the source's camera.
+    """
+
+    refusal: str
+    encoding: str
+    host_area: tuple[int, ...]
+    frame_size: tuple[int, ...]
+    false_hot_pixels: int
+    black_sigmas: float
+    make: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Restored:
     """A finished job.
 
@@ -143,6 +169,7 @@ class Restored:
     from_cache: bool
     megapixels: float
     mean_change: float
+    residual: ResidualReport | None = None  # where one was asked for
     client_seconds: float = field(default=0.0, compare=False)  # from the call to the renamed file
 
 
@@ -159,6 +186,8 @@ def options_message(options: DenoiseOptions, change_map: Path | None) -> pb.Deno
     )
     if options.noise is not None:
         message.noise.CopyFrom(pb.NoiseParameters(a=options.noise[0], b=options.noise[1]))
+    if options.output is Output.RESIDUAL:
+        message.residual.CopyFrom(pb.ResidualOptions(host_area=options.host_area, or_restored=options.or_restored))
     if change_map is not None:
         message.change_map = True
         message.change_map_format = change_map_format(change_map)
@@ -182,6 +211,23 @@ def change_map_format(path: Path) -> pb.ChangeMapFormat:
 def noise_report(message: pb.NoiseReport) -> NoiseReport:
     """The value for the contract's message."""
     return NoiseReport(tuple(message.a), tuple(message.b), message.source, message.confidence, message.detail)
+
+
+def residual_report(summary: pb.Summary) -> ResidualReport | None:
+    """The value for the summary's message; None where it has none."""
+    if not summary.HasField("residual"):
+        return None
+    message = summary.residual
+    return ResidualReport(
+        refusal=message.refusal,
+        encoding=message.encoding,
+        host_area=tuple(message.host_area),
+        frame_size=tuple(message.frame_size),
+        false_hot_pixels=message.false_hot_pixels,
+        black_sigmas=message.black_sigmas,
+        make=message.make,
+        model=message.model,
+    )
 
 
 def progress(message: pb.Progress) -> Progress | None:

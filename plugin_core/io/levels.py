@@ -9,7 +9,7 @@ import numpy as np
 
 from plugin_core.frame import FloatArray, NoiseProfile, RawFrame, UInt16Array
 
-__all__ = ["Levels", "choose_levels", "quantised"]
+__all__ = ["Levels", "choose_levels", "quantised", "repeated"]
 
 FULL = 65535
 LEAST_RANGE = 8192  # white above black of a 14-bit camera: coarser sources are stretched
@@ -79,7 +79,7 @@ def choose_levels(frame: RawFrame, remaining_noise: NoiseProfile | None) -> Leve
     return Levels(black, white, scale, False, tuple(notes))
 
 
-def _pattern(rows: tuple[tuple[float, ...], ...], top: int, left: int, height: int, width: int) -> FloatArray:
+def repeated(rows: tuple[tuple[float, ...], ...], top: int, left: int, height: int, width: int) -> FloatArray:
     """The repeating rows as a (height, width) float32 block that starts at (top, left) of the repetition."""
     tile = np.array(rows, dtype=np.float32)
     n, m = tile.shape
@@ -101,14 +101,14 @@ def quantised(frame: RawFrame, levels: Levels, top: int, left: int, height: int,
     mixed_whites = len(set(frame.white_level)) > 1
     mixed_blacks = len({value for row in frame.black_level for value in row}) > 1
     black: FloatArray | float = (
-        _pattern(frame.black_level, *from_origin, *shape) if mixed_blacks else frame.black_level[0][0]
+        repeated(frame.black_level, *from_origin, *shape) if mixed_blacks else frame.black_level[0][0]
     )
     values = block.astype(np.float32)
     values -= np.float32(black) if isinstance(black, float) else black
     white: FloatArray | float = max(frame.white_level)
     if mixed_whites:
         rows = tuple(tuple(frame.white_level[c] for c in row) for row in frame.cfa.colors)
-        white = _pattern(rows, *from_origin, *shape)
+        white = repeated(rows, *from_origin, *shape)
         values *= (max(frame.white_level) - reference) / (white - reference)
     if levels.scale != 1:
         values *= np.float32(levels.scale)

@@ -16,12 +16,9 @@ from typing import Any
 import pyexiv2
 
 from plugin_core.frame import Exposure
-from plugin_core.io.source_file import Metadata
+from plugin_core.io.source_file import NAMESPACE, PREFIX, Metadata
 
 __all__ = ["NAMESPACE", "PREFIX", "RawTags", "exposure", "finish_dng", "open_tags", "read_metadata"]
-
-NAMESPACE = "https://neural-isp.org/ns/1.0/"
-PREFIX = "nisp"
 
 Values = Mapping[str, str | list[str]]
 

@@ -8,7 +8,22 @@ from enum import Enum
 
 from plugin_core.frame import LinearImage, RawFrame
 
-__all__ = ["Check", "CheckGroup", "FileDescription", "Metadata", "SourceFile", "Tag", "TiffTag", "VerifyReport"]
+__all__ = [
+    "NAMESPACE",
+    "PREFIX",
+    "Check",
+    "CheckGroup",
+    "FileDescription",
+    "Metadata",
+    "SourceFile",
+    "Tag",
+    "TiffTag",
+    "VerifyReport",
+]
+
+# Our XMP properties: what results say of their making.
+NAMESPACE = "https://neural-isp.org/ns/1.0/"
+PREFIX = "nisp"
 
 TagValue = int | float | str | bytes | tuple[int | float, ...]
 

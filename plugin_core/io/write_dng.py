@@ -33,7 +33,7 @@ from plugin_core.io.preview import render_preview, shrink
 from plugin_core.io.source_file import Metadata, SourceFile
 from plugin_core.io.worker import DecodeWorker
 
-__all__ = ["Compression", "WriteOptions", "WriteReport", "write_dng"]
+__all__ = ["Compression", "WriteOptions", "WriteReport", "patch_photometric", "write_dng"]
 
 THUMBNAIL_SIDE = 256
 PREVIEW_QUALITY = 88
@@ -232,11 +232,11 @@ def _write_tiff(
             **shared,
         )
     if raw.photometric == "minisblack":
-        _patch_photometric(part)
+        patch_photometric(part)
     return sha256.hexdigest()
 
 
-def _patch_photometric(part: Path) -> None:
+def patch_photometric(part: Path) -> None:
     """Sets the raw IFD's PhotometricInterpretation to LinearRaw: tifffile refuses that with one sample."""
     with tifffile.TiffFile(part) as tif:
         first: Any = tif.pages.first

@@ -19,6 +19,7 @@ from plugin_core.io.write_dng import Compression, WriteOptions, write_dng
 from plugin_core.models import ModelPackage
 from plugin_core.ops import blend
 from plugin_core.ops.denoise import Residual
+from plugin_core.rpc.residuals import write_host_residual
 from plugin_core.rpc.transfer import ReceivedFile
 from plugin_core.rpc.translate import DenoiseJob, Output
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -126,6 +127,12 @@ def _write_dng(made: Restoration, folder: Path, worker: DecodeWorker, summary: p
     if made.residual is not None:
         image = blend.apply(image, made.residual, job.blend, made.mask)
     left = _remaining_noise(made)
+    if job.output is Output.RESIDUAL:
+        path = job.output_path or folder / DNG
+        written = write_host_residual(path, made.source, image, made.profile, left, job, _provenance(made), summary)
+        if written is not None:
+            return written
+        made = replace(made, job=replace(job, output=Output.SAME))
     if job.output is Output.LINEAR and isinstance(image, RawFrame):
         image, left = _demosaiced(image, made.source, folder, worker), None
     path = job.output_path or folder / DNG

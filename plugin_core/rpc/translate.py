@@ -9,7 +9,7 @@ from pathlib import Path
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from plugin_core.errors import OptionError
-from plugin_core.frame import NoiseProfile, NoiseSource
+from plugin_core.frame import NoiseProfile, NoiseSource, Rect
 from plugin_core.io.write_dng import Compression
 from plugin_core.models import ModelPackage
 from plugin_core.ops.blend import BlendOptions
@@ -32,6 +32,7 @@ class Output(Enum):
     SAME = pb.OUTPUT_UNSPECIFIED
     CFA = pb.OUTPUT_CFA
     LINEAR = pb.OUTPUT_LINEAR
+    RESIDUAL = pb.OUTPUT_RESIDUAL
 
 
 _COMPRESSIONS: dict[int, Compression] = {
@@ -48,6 +49,8 @@ class DenoiseJob:
 
     noise: what the caller says it is; None: ask the file. output_path None: the DNG is sent.
     change_map_suffix: ".png" or ".tif"; "" for no change map. change_map_path None: it is sent.
+    host_area: what of the sensor frame a residual covers; None: the active area. or_restored: write the restored DNG
+    where a host would spoil the residual.
     """
 
     model: str
@@ -60,6 +63,8 @@ class DenoiseJob:
     change_map_suffix: str
     change_map_path: Path | None
     use_cache: bool
+    host_area: Rect | None = None
+    or_restored: bool = False
 
 
 def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
@@ -86,6 +91,8 @@ def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
         change_map_suffix=_map_suffix(options, map_path),
         change_map_path=map_path,
         use_cache=not options.no_cache,
+        host_area=_host_area(options.residual),
+        or_restored=options.residual.or_restored,
     )
 
 
@@ -138,6 +145,15 @@ def output_path(path: str, field: str, allowed: bool) -> Path | None:
     if "\0" in path or not Path(path).is_absolute():
         raise OptionError(f"{field} is {path!r}, expected an absolute path", "PATH_NOT_ABSOLUTE")
     return Path(path)
+
+
+def _host_area(options: pb.ResidualOptions) -> Rect | None:
+    area = tuple(options.host_area)
+    if not area:
+        return None
+    if len(area) != 4 or min(area[2:]) < 1:
+        raise OptionError(f"host_area is {list(area)}, expected top, left, height, width", "OPTION_RANGE")
+    return Rect(*area)
 
 
 def _map_suffix(options: pb.DenoiseOptions, path: Path | None) -> str:

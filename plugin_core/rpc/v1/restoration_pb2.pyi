@@ -12,6 +12,7 @@ class Output(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OUTPUT_UNSPECIFIED: _ClassVar[Output]
     OUTPUT_CFA: _ClassVar[Output]
     OUTPUT_LINEAR: _ClassVar[Output]
+    OUTPUT_RESIDUAL: _ClassVar[Output]
 
 class Compression(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -38,6 +39,7 @@ class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 OUTPUT_UNSPECIFIED: Output
 OUTPUT_CFA: Output
 OUTPUT_LINEAR: Output
+OUTPUT_RESIDUAL: Output
 COMPRESSION_UNSPECIFIED: Compression
 COMPRESSION_LJPEG: Compression
 COMPRESSION_NONE: Compression
@@ -83,8 +85,16 @@ class NoiseCalibration(_message.Message):
     text: str
     def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
+class ResidualOptions(_message.Message):
+    __slots__ = ("host_area", "or_restored")
+    HOST_AREA_FIELD_NUMBER: _ClassVar[int]
+    OR_RESTORED_FIELD_NUMBER: _ClassVar[int]
+    host_area: _containers.RepeatedScalarFieldContainer[int]
+    or_restored: bool
+    def __init__(self, host_area: _Optional[_Iterable[int]] = ..., or_restored: _Optional[bool] = ...) -> None: ...
+
 class DenoiseOptions(_message.Message):
-    __slots__ = ("model", "strength", "luma", "chroma", "output", "compression", "noise", "output_path", "overwrite", "change_map", "change_map_format", "change_map_path", "no_cache", "noise_calibration")
+    __slots__ = ("model", "strength", "luma", "chroma", "output", "compression", "noise", "output_path", "overwrite", "change_map", "change_map_format", "change_map_path", "no_cache", "residual", "noise_calibration")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     LUMA_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +108,7 @@ class DenoiseOptions(_message.Message):
     CHANGE_MAP_FORMAT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_MAP_PATH_FIELD_NUMBER: _ClassVar[int]
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
+    RESIDUAL_FIELD_NUMBER: _ClassVar[int]
     NOISE_CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     strength: float
@@ -112,8 +123,9 @@ class DenoiseOptions(_message.Message):
     change_map_format: ChangeMapFormat
     change_map_path: str
     no_cache: bool
+    residual: ResidualOptions
     noise_calibration: NoiseCalibration
-    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., luma: _Optional[float] = ..., chroma: _Optional[float] = ..., output: _Optional[_Union[Output, str]] = ..., compression: _Optional[_Union[Compression, str]] = ..., noise: _Optional[_Union[NoiseParameters, _Mapping]] = ..., output_path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., change_map: _Optional[bool] = ..., change_map_format: _Optional[_Union[ChangeMapFormat, str]] = ..., change_map_path: _Optional[str] = ..., no_cache: _Optional[bool] = ..., noise_calibration: _Optional[_Union[NoiseCalibration, _Mapping]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., luma: _Optional[float] = ..., chroma: _Optional[float] = ..., output: _Optional[_Union[Output, str]] = ..., compression: _Optional[_Union[Compression, str]] = ..., noise: _Optional[_Union[NoiseParameters, _Mapping]] = ..., output_path: _Optional[str] = ..., overwrite: _Optional[bool] = ..., change_map: _Optional[bool] = ..., change_map_format: _Optional[_Union[ChangeMapFormat, str]] = ..., change_map_path: _Optional[str] = ..., no_cache: _Optional[bool] = ..., residual: _Optional[_Union[ResidualOptions, _Mapping]] = ..., noise_calibration: _Optional[_Union[NoiseCalibration, _Mapping]] = ...) -> None: ...
 
 class JobHeader(_message.Message):
     __slots__ = ("inputs", "denoise")
@@ -237,8 +249,28 @@ class ResultFile(_message.Message):
     sha256: str
     def __init__(self, role: _Optional[str] = ..., path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
+class ResidualReport(_message.Message):
+    __slots__ = ("refusal", "encoding", "host_area", "frame_size", "false_hot_pixels", "black_sigmas", "make", "model")
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    HOST_AREA_FIELD_NUMBER: _ClassVar[int]
+    FRAME_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FALSE_HOT_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    BLACK_SIGMAS_FIELD_NUMBER: _ClassVar[int]
+    MAKE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    refusal: str
+    encoding: str
+    host_area: _containers.RepeatedScalarFieldContainer[int]
+    frame_size: _containers.RepeatedScalarFieldContainer[int]
+    false_hot_pixels: int
+    black_sigmas: float
+    make: str
+    model: str
+    def __init__(self, refusal: _Optional[str] = ..., encoding: _Optional[str] = ..., host_area: _Optional[_Iterable[int]] = ..., frame_size: _Optional[_Iterable[int]] = ..., false_hot_pixels: _Optional[int] = ..., black_sigmas: _Optional[float] = ..., make: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+
 class Summary(_message.Message):
-    __slots__ = ("job_id", "model_id", "model_version", "device", "stages", "noise", "warnings", "results", "source_sha256", "from_cache", "megapixels", "mean_change")
+    __slots__ = ("job_id", "model_id", "model_version", "device", "stages", "noise", "warnings", "results", "source_sha256", "from_cache", "megapixels", "mean_change", "residual")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +283,7 @@ class Summary(_message.Message):
     FROM_CACHE_FIELD_NUMBER: _ClassVar[int]
     MEGAPIXELS_FIELD_NUMBER: _ClassVar[int]
     MEAN_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    RESIDUAL_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     model_id: str
     model_version: str
@@ -263,7 +296,8 @@ class Summary(_message.Message):
     from_cache: bool
     megapixels: float
     mean_change: float
-    def __init__(self, job_id: _Optional[str] = ..., model_id: _Optional[str] = ..., model_version: _Optional[str] = ..., device: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., noise: _Optional[_Union[NoiseReport, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., results: _Optional[_Iterable[_Union[ResultFile, _Mapping]]] = ..., source_sha256: _Optional[str] = ..., from_cache: _Optional[bool] = ..., megapixels: _Optional[float] = ..., mean_change: _Optional[float] = ...) -> None: ...
+    residual: ResidualReport
+    def __init__(self, job_id: _Optional[str] = ..., model_id: _Optional[str] = ..., model_version: _Optional[str] = ..., device: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., noise: _Optional[_Union[NoiseReport, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., results: _Optional[_Iterable[_Union[ResultFile, _Mapping]]] = ..., source_sha256: _Optional[str] = ..., from_cache: _Optional[bool] = ..., megapixels: _Optional[float] = ..., mean_change: _Optional[float] = ..., residual: _Optional[_Union[ResidualReport, _Mapping]] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("progress", "result", "summary")
