@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -21,7 +23,9 @@ from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
 from training.config import Config, read_config
+from training.graph import float_graph
 from training.network import RawUNet
+from training.precision import Variant, best_variant, graph_session
 
 GOLDEN_SIDE = 64
 GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums
@@ -36,6 +40,11 @@ class Example:
     colours: torch.Tensor
     a: torch.Tensor
     b: torch.Tensor
+
+    @property
+    def feed(self) -> dict[str, NDArray[np.float32]]:
+        """As the graph's inputs."""
+        return {"planes": self.planes.numpy(), "colors": self.colours.numpy(), "a": self.a.numpy(), "b": self.b.numpy()}
 
 
 def example(noisy: NDArray[np.float32], colours: NDArray[np.uint8], draw: NoiseDraw) -> Example:
@@ -90,6 +99,25 @@ def smallest_halo(network: RawUNet, alignment: int) -> int:
     return -(-worst // alignment) * alignment
 
 
+def whole_halo(network: RawUNet, alignment: int) -> int:
+    """Photosites of context that the result can depend on at all: beyond them its gradient is exactly 0.
+
+    int8 needs all of it. A difference however small can turn a rounding over, and that is seen: a halo that float32
+    calls sufficient left differences of 1e-2 of white at E x300, the whole one leaves none.
+    """
+    exact = copy.deepcopy(network).double()
+    reach = alignment * 48
+    planes = torch.rand(1, 4, alignment // 2, reach, dtype=torch.float64, requires_grad=True)
+    colours = torch.zeros(1, 8, alignment // 2, reach, dtype=torch.float64)
+    a, b = (torch.full((1, 4, 1, 1), value, dtype=torch.float64) for value in (1e-3, 1e-5))
+    inner = slice(reach // 2, reach // 2 + alignment // 2)  # the planes of one aligned piece
+    (gradient,) = torch.autograd.grad(exact(planes, colours, a, b)[..., inner].sum(), planes)
+    noticed = torch.nonzero(gradient.abs().amax((0, 1, 2)))
+    halo = 2 * max(inner.start - int(noticed.min()), int(noticed.max()) + 1 - inner.stop)
+    assert halo < reach - alignment, "the network sees more than was looked at"
+    return -(-halo // alignment) * alignment
+
+
 def macs_per_photosite(network: RawUNet) -> int:
     """Multiply-adds of all convolutions, per photosite of the mosaic."""
     total = 0.0
@@ -107,19 +135,29 @@ def macs_per_photosite(network: RawUNet) -> int:
     return round(total / (128 * 128))
 
 
-def write_onnx(network: RawUNet, path: Path, given: Example) -> None:
-    """The graph with free tile sizes; inputs planes, colors, a, b, output restored."""
-    free = {2: "height", 3: "width"}
-    torch.onnx.export(
-        network,
-        (given.planes, given.colours, given.a, given.b),
-        str(path),
-        input_names=["planes", "colors", "a", "b"],
-        output_names=["restored"],
-        dynamic_axes={"planes": free, "colors": free, "restored": free},
-        opset_version=17,
-        dynamo=False,
-    )
+def golden_tolerance(variant: Variant, tile: Example, expected: NDArray[np.float32]) -> float:
+    """How far another runtime's or processor's result may be from `expected`, signal units.
+
+    In int8 the last bit of a sum can turn a rounding over. How much that does is seen by computing the graph node by
+    node, and with the last bits of its input changed; twice the most is allowed.
+    """
+    if variant.precision == "float32":
+        return GOLDEN_TOLERANCE
+    others = [graph_session(variant.graph, optimised=False).run(["restored"], tile.feed)[0]]
+    session, rng = graph_session(variant.graph), np.random.default_rng(0)
+    for _ in range(20):
+        last_bits = (1 + 2e-6 * rng.uniform(-1, 1, tile.planes.shape)).astype(np.float32)
+        feed = {**tile.feed, "planes": tile.feed["planes"] * last_bits}
+        others.append(session.run(["restored"], feed)[0])
+    return max(GOLDEN_TOLERANCE, 2 * max(float(np.abs(other - expected).max()) for other in others))
+
+
+def write_golden(variant: Variant, path: Path) -> None:
+    """The golden tile: seeded inputs, and what the graph itself makes of them."""
+    tile = scene_example(77, GOLDEN_SIDE, extreme_noise(100))
+    (expected,) = graph_session(variant.graph).run(["restored"], tile.feed)
+    tolerance = golden_tolerance(variant, tile, expected)
+    np.savez_compressed(path, **tile.feed, expected=expected, tolerance=np.float64(tolerance))
 
 
 def sealed(manifest: dict[str, object], folder: Path) -> None:
@@ -148,24 +186,27 @@ def refresh(folder: Path, card: str, measured: dict[str, object]) -> None:
     sealed(manifest, folder)
 
 
-def export(config: Config, weights: Path, folder: Path, card: str, measured: dict[str, object], version: str) -> None:
-    """Writes the package. `measured` and `card` hold figures made by benchmarks/ with these very weights."""
+def export(
+    config: Config,
+    weights: Path,
+    folder: Path,
+    card: str,
+    measured: dict[str, object],
+    version: str,
+    photos: Path | None = None,
+    first_level: int = 0,
+) -> None:
+    """Writes the package. `measured` and `card` hold figures made by benchmarks/ with these very weights.
+
+    photos: pictures with split.csv to find ranges for int8 on and to measure its cost; None ships float32.
+    first_level: int8 from this level down only; 0 lets the cost decide.
+    """
     network = RawUNet(config.shape).eval()
     network.load_state_dict(load_file(weights))
+    variant = best_variant(network, config, photos, first_level) if photos else Variant(float_graph(network))
     folder.mkdir(parents=True, exist_ok=True)
-    golden = scene_example(77, GOLDEN_SIDE, extreme_noise(100))
-    write_onnx(network, folder / "model.onnx", golden)
-    with torch.no_grad():
-        expected = network(golden.planes, golden.colours, golden.a, golden.b).numpy()
-    np.savez_compressed(
-        folder / "golden.npz",
-        planes=golden.planes.numpy(),
-        colors=golden.colours.numpy(),
-        a=golden.a.numpy(),
-        b=golden.b.numpy(),
-        expected=expected,
-        tolerance=np.float64(GOLDEN_TOLERANCE),
-    )
+    onnx.save(variant.graph, folder / "model.onnx")
+    write_golden(variant, folder / "golden.npz")
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
@@ -179,11 +220,13 @@ def export(config: Config, weights: Path, folder: Path, card: str, measured: dic
         "description": f"{name}: mosaic denoiser for Bayer, X-Trans and monochrome, one weight set",
         "licence": "Apache-2.0",
         "cfa_kinds": [kind.value for kind in CfaKind],
-        "halo": smallest_halo(network, config.shape.alignment),
+        "halo": (smallest_halo if variant.precision == "float32" else whole_halo)(network, config.shape.alignment),
         "alignment": config.shape.alignment,
         "parameters": sum(p.numel() for p in network.parameters()),
         "flops_per_photosite": 2 * macs_per_photosite(network),
         "remaining_noise": round(remaining_noise(network), 4),
+        "precision": variant.precision,
+        "precision_cost_db": variant.cost_db,
         "data": "234 photographs (CID22-512 CC BY-SA 4.0, CLIC 2025 Unsplash License, desktop wallpapers CC0, CC BY, "
         "CC BY-SA, Unsplash, LGPL-3), unprocessed to camera RGB, and synthetic scenes; see card.md",
         "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "
@@ -191,7 +234,7 @@ def export(config: Config, weights: Path, folder: Path, card: str, measured: dic
         "measured": measured,
     }
     sealed(manifest, folder)
-    print(json.dumps({k: manifest[k] for k in ("id", "version", "halo", "parameters", "remaining_noise")}))
+    print(json.dumps({k: manifest[k] for k in ("id", "version", "precision", "halo", "parameters", "remaining_noise")}))
 
 
 def main() -> None:
@@ -201,6 +244,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="default runs/<name>.safetensors")
     parser.add_argument("--out", type=Path, help="default plugin_core/models/store/<id>")
     parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"), help="to find int8 ranges on")
+    parser.add_argument("--float32", action="store_true", help="ship no int8")
+    parser.add_argument("--int8-from", type=int, default=0, help="level; default: as many as cost little enough")
     parser.add_argument("--figures-only", action="store_true", help="renew card and figures, keep the weights")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
@@ -213,7 +259,9 @@ def main() -> None:
     if arguments.figures_only:
         refresh(folder, card.read_text(encoding="utf-8"), measured)
         return
-    export(config, weights, folder, card.read_text(encoding="utf-8"), measured, arguments.version)
+    photos = None if arguments.float32 else arguments.photos
+    text = card.read_text(encoding="utf-8")
+    export(config, weights, folder, text, measured, arguments.version, photos, arguments.int8_from)
 
 
 if __name__ == "__main__":

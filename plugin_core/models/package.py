@@ -28,6 +28,7 @@ class Manifest:
     halo: photosites around a tile that its result depends on, to within the tile test's 1e-4 of white.
     alignment: tile sides and origins are multiples of this many photosites.
     remaining_noise: sigma left on a flat field at strength 1, as a share of the sigma that was there.
+    precision: what the graph computes in. precision_cost_db: raw PSNR that float32 would have more, dB.
     sha256: lower-case hex of each file of the package but the manifest.
     measured: figures by name, each with the command that makes them under "command".
     """
@@ -47,6 +48,8 @@ class Manifest:
     data: str
     recipe: str
     measured: dict[str, object]
+    precision: str = "float32"
+    precision_cost_db: float = 0.0
     default: bool = False
     format: int = 1
 

@@ -32,7 +32,9 @@ def test_manifest_is_true(package):
 
 @by_id
 def test_golden_tile(package):
-    assert check_golden_tile(open_session(package), package) <= 1e-4
+    in_float = package.manifest.precision == "float32"
+    assert check_golden_tile(open_session(package), package) <= package.golden_tile().tolerance
+    assert package.golden_tile().tolerance <= (1e-4 if in_float else 0.02)  # a rounding of int8 may turn over
 
 
 @by_id

