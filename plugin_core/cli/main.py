@@ -17,6 +17,7 @@ from plugin_core.cli.denoise import denoise
 from plugin_core.cli.exit_codes import ExitCode, exit_code
 from plugin_core.cli.info import info
 from plugin_core.cli.models import models
+from plugin_core.cli.rawtherapee import rawtherapee
 from plugin_core.cli.serve import serve
 from plugin_core.cli.verify import verify
 from plugin_core.client.errors import ServerError
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, completion):
+for command in (denoise, info, verify, models, serve, cache, rawtherapee, completion):
     cli.add_command(command)
 
 
