@@ -102,6 +102,9 @@ local function closing_line(state)
   if state.failed > 0 then
     parts[#parts + 1] = string.format("%d failed", state.failed)
   end
+  if state.left_out > 0 then
+    parts[#parts + 1] = string.format("%d left out", state.left_out)
+  end
   if state.cancelled then
     parts[#parts + 1] = "cancelled"
   end
@@ -119,13 +122,8 @@ local function begin(operation, options, count, report)
   return state
 end
 
---- Runs an operation over images; returns when all is done. report(line) is told what goes on.
--- options: what the operation's arguments take, and lead and history for the library.
-function batch.run(operation, images, options, report)
-  if batch.running then
-    say("is at work already")
-    return
-  end
+--- The images that can be restored, and why the first of the others can't.
+local function fitting(images)
   local fit, refusal = {}, nil
   for _, image in ipairs(images) do
     local why = library.refusal(image)
@@ -136,6 +134,17 @@ function batch.run(operation, images, options, report)
       fit[#fit + 1] = image
     end
   end
+  return fit, refusal
+end
+
+--- Runs an operation over images; returns when all is done. report(line) is told what goes on.
+-- options: what the operation's arguments take, and lead and history for the library.
+function batch.run(operation, images, options, report)
+  if batch.running then
+    say("is at work already")
+    return
+  end
+  local fit, refusal = fitting(images)
   local jobs, what = operation.jobs(fit)
   if not jobs then
     report(refusal or what)
@@ -143,7 +152,7 @@ function batch.run(operation, images, options, report)
     return
   end
   local state = begin(operation, options, #jobs, report)
-  state.note = refusal
+  state.note, state.left_out = refusal, #images - #fit
   batch.running = state
   local ok, problem = pcall(work, state, jobs)
   batch.running = nil

@@ -41,18 +41,22 @@ local function has_drawn_masks(image)
 end
 
 local function style_named(name)
-  for _, style in ipairs(dt.styles) do
-    if style.name == name then
-      return style
+  for index = 1, #dt.styles do
+    if dt.styles[index].name == name then
+      return dt.styles[index]
     end
   end
   return nil
 end
 
+--- Deletes the style, and the tag by which darktable notes that it was applied.
 local function delete_style(name)
-  local style = style_named(name)
+  local style, tag = style_named(name), dt.tags.find("darktable|style|" .. name)
   if style then
     dt.styles.delete(style)
+  end
+  if tag then
+    dt.tags.delete(tag)
   end
 end
 

@@ -7,6 +7,7 @@ local history = require "neural_isp/lib/history"
 local library = {}
 
 local TAG = "neural-isp|"
+local INTERNAL = "darktable|"
 local METADATA = {
   "title", "description", "creator", "publisher", "rights", "notes", "version_name",
   "latitude", "longitude", "elevation",
@@ -35,6 +36,10 @@ local function file_holds(path, text)
   return found
 end
 
+local function is_internal(tag)
+  return tag.name:sub(1, #INTERNAL) == INTERNAL
+end
+
 --- The path of an image's file.
 function library.path(image)
   return image.path .. "/" .. image.filename
@@ -42,7 +47,8 @@ end
 
 --- nil if the image can be restored, else one line saying why not.
 function library.refusal(image)
-  if not image.is_raw then
+  -- darktable knows the kind only once it has read the pixels: what it does not know yet, the command line judges
+  if not image.is_raw and (image.is_ldr or image.is_hdr) then
     return image.filename .. ": not a raw image"
   end
   for _, tag in ipairs(image:get_tags()) do
@@ -58,12 +64,28 @@ end
 
 --- The image of this path among those of a film roll; nil if there is none.
 local function find(film, path)
-  for _, image in ipairs(film) do
-    if library.path(image) == path then
-      return image
+  for index = 1, #film do -- not ipairs: past its end a film roll raises an error
+    if library.path(film[index]) == path then
+      return film[index]
     end
   end
   return nil
+end
+
+--- Gives the result the source's tags, and no others: the file may hold some that the person took off.
+local function carry_tags(source, result)
+  local wanted = {}
+  for _, tag in ipairs(source:get_tags()) do
+    if not is_internal(tag) then
+      wanted[tag.name] = true
+      dt.tags.attach(tag, result)
+    end
+  end
+  for _, tag in ipairs(result:get_tags()) do
+    if not is_internal(tag) and not wanted[tag.name] then
+      dt.tags.detach(tag, result)
+    end
+  end
 end
 
 local function carry(source, result)
@@ -77,11 +99,7 @@ local function carry(source, result)
       result[field] = value
     end
   end
-  for _, tag in ipairs(source:get_tags()) do
-    if tag.name:sub(1, 10) ~= "darktable|" then
-      dt.tags.attach(tag, result)
-    end
-  end
+  carry_tags(source, result)
 end
 
 --- Imports the file at `path`, a result of `source`. Returns the image, and a line where something was left out.
