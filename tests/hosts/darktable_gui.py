@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -20,9 +21,11 @@ from PIL import Image
 __all__ = ["NEEDED", "Darktable", "running_darktable"]
 
 NEEDED = ("darktable", "Xvfb", "xdotool")
-TIMEOUT_S = float(os.environ.get("T", 120))  # for anything to happen: the machine may be slow and busy with other things
+TIMEOUT_S = float(
+    os.environ.get("T", 120)
+)  # for anything to happen: the machine may be slow and busy with other things
 POLL_S = 0.1
-WIDTH, HEIGHT = 1600, 1000
+SIZE = (1600, 1000)  # of the screen and the window, width and height
 
 Picture = NDArray[np.uint8]
 
@@ -34,6 +37,7 @@ class Darktable:
     folder: Path
     display: str
     process: psutil.Popen
+    size: tuple[int, int]
 
     @property
     def log(self) -> str:
@@ -84,7 +88,7 @@ class Darktable:
 
     def key(self, *names: str) -> None:
         """Presses keys, with the pointer in the middle of the window, where the keyboard's focus then is."""
-        self.do("mousemove", WIDTH // 2, HEIGHT * 2 // 3)
+        self.do("mousemove", self.size[0] // 2, self.size[1] * 2 // 3)
         time.sleep(0.3)
         for name in names:
             self.do("key", name)
@@ -118,7 +122,9 @@ class Darktable:
 
 
 @contextmanager
-def running_darktable(folder: Path, *arguments: object, style: str = "", **settings: str) -> Iterator[Darktable]:
+def running_darktable(
+    folder: Path, *arguments: object, style: str = "", size: tuple[int, int] = SIZE, **settings: str
+) -> Iterator[Darktable]:
     """darktable with folder/config as its settings, killed when the block ends.
 
     style: CSS, to paint what is looked for. settings: darktable's own, "/" written as "__".
@@ -129,8 +135,8 @@ def running_darktable(folder: Path, *arguments: object, style: str = "", **setti
     (config / "user.css").write_text(style)
     own = {
         "themes/usercss": "true",
-        "ui_last/window_w": str(WIDTH),
-        "ui_last/window_h": str(HEIGHT),
+        "ui_last/window_w": str(size[0]),
+        "ui_last/window_h": str(size[1]),
         "plugins/lighttable/neural_isp/expanded": "true",
         "plugins/darkroom/neural_isp/expanded": "true",
         **{name.replace("__", "/"): value for name, value in settings.items()},
@@ -139,7 +145,7 @@ def running_darktable(folder: Path, *arguments: object, style: str = "", **setti
     command = ["darktable", "--configdir", config, "--cachedir", folder / "cache", "--disable-opencl", "-d", "lua"]
     read_end, write_end = os.pipe()
     screen = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-fbdir", folder, "-screen", "0", f"{WIDTH}x{HEIGHT}x24"],
+        ["Xvfb", "-displayfd", str(write_end), "-fbdir", folder, "-screen", "0", f"{size[0]}x{size[1]}x24"],
         pass_fds=[write_end],
         stderr=subprocess.DEVNULL,
     )
@@ -152,14 +158,22 @@ def running_darktable(folder: Path, *arguments: object, style: str = "", **setti
             words = [*map(str, command), *options, *map(str, arguments)]
             process = psutil.Popen(words, env=environment, stdout=log, stderr=log)
         try:
-            yield Darktable(folder, display, process)
+            yield Darktable(folder, display, process, size)
         finally:
-            for left in [*process.children(recursive=True), process]:  # 4.2.1 often outlives SIGTERM
-                left.kill()
-            process.wait()
+            kill_all(process)
     finally:
         screen.kill()
         screen.wait()
+
+
+def kill_all(process: psutil.Popen) -> None:
+    """Ends a process and what it started, by SIGKILL: darktable 4.2.1 often outlives SIGTERM."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
 
 
 def missing() -> str:

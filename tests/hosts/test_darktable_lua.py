@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from adapters.darktable.lua_install import install_lua
-from plugin_core.client import Client
 from tests.builders import write_cfa_dng, write_truncated
 from tests.hosts.darktable_gui import Darktable, missing, running_darktable
 from tests.hosts.render import EDIT, STEP

@@ -12,8 +12,17 @@ local words = require "neural_isp/lib/words"
 local batch = { running = nil }
 
 local MOST_RESULTS = 99 -- of one source with different options
--- Where a stage lies within its job, as shares of the time: only for the bar.
-local STAGES = { restore = { 0.15, 0.75 }, write = { 0.9, 0.08 }, send = { 0.98, 0.02 } }
+-- The stages of a job in words, and where each lies within it as shares of the time: that only moves the bar.
+local STAGES = {
+  starting = { "starting", 0, 0 },
+  receive = { "sending", 0, 0.02 },
+  queue = { "waiting", 0.02, 0 },
+  decode = { "reading", 0.02, 0.08 },
+  noise = { "measuring noise", 0.10, 0.03 },
+  restore = { "restoring", 0.13, 0.77 },
+  write = { "writing", 0.90, 0.09 },
+  send = { "fetching", 0.99, 0.01 },
+}
 
 local function say(text)
   dt.print("neural isp: " .. text)
@@ -38,15 +47,16 @@ end
 --- Passes a command's progress on to darktable's bar and to the panel.
 local function show(state, index, name, err)
   local line = events.last(err, "progress")
-  local stage = line and events.field(line, "stage") or "starting"
+  local stage = line and STAGES[events.field(line, "stage")] or STAGES.starting
   local fraction = line and events.field(line, "fraction") or 0
-  local place = STAGES[stage]
-  local within = place and place[1] + place[2] * fraction or 0
   if state.job and not state.cancelled then
-    state.job.percent = (index - 1 + within) / state.count
+    state.job.percent = (index - 1 + stage[2] + stage[3] * fraction) / state.count
   end
-  local percent = stage == "restore" and string.format(" %d %%", math.floor(fraction * 100)) or ""
-  state.report(string.format("%d of %d, %s: %s%s", index, state.count, name, stage, percent))
+  local text = stage[1]
+  if stage == STAGES.restore then
+    text = string.format("%s %d %%", text, math.floor(fraction * 100))
+  end
+  state.report(string.format("%d of %d, %s: %s", index, state.count, text, name))
 end
 
 --- Runs one job to its result. Returns its path, or nil and one line saying what went wrong.

@@ -136,7 +136,7 @@ local function make_widgets()
     tooltip = "the source's edit, without raw levels, white balance, demosaic and denoising",
     value = last.history,
   }
-  widgets.status = dt.new_widget("label") { label = "", halign = "start", ellipsize = "middle" }
+  widgets.status = dt.new_widget("label") { label = "", halign = "start", ellipsize = "end" }
 end
 
 local function make_box()
