@@ -43,7 +43,7 @@ ALSO: dict[str, set[str]] = {
     "cli.serve": {"rpc"},
 }
 # The commands of a host, whose work is done by its adapter, loaded when they run.
-HOST_COMMANDS = {"cli.rawtherapee": {"adapters"}}
+HOST_COMMANDS = {"cli.darktable": {"adapters"}, "cli.darktable_lua": {"adapters"}, "cli.rawtherapee": {"adapters"}}
 # A giant -> where it lives
 HOMES: dict[str, tuple[str, ...]] = {
     "rawpy": ("io",),
