@@ -59,7 +59,9 @@ class DenoiseOptions:
 
     model: model id, "" is the server's default.
     strength, luma, chroma: 0..1; strength 0 gives the source's samples back to the bit.
-    noise: ((a, ...), (b, ...)), one value for all planes or one per plane, variance = a * signal + b; None: the file's.
+    noise: ((a, ...), (b, ...)), one value for all planes or one per plane, variance = a * signal + b.
+    noise_calibration: (name, text) of a calibration as `neural-isp calibrate` writes it. Neither: the server asks the
+    user's folder of calibrations, then the file.
     """
 
     model: str = ""
@@ -69,6 +71,7 @@ class DenoiseOptions:
     output: Output = Output.SAME
     compression: Compression = Compression.LJPEG
     noise: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    noise_calibration: tuple[str, str] | None = None
     use_cache: bool = True
 
 
@@ -89,7 +92,7 @@ ProgressCallback = Callable[[Progress], None]
 class NoiseReport:
     """Noise parameters and who said so; variance = a * signal + b per colour plane, signal 0 black, 1 white.
 
-    source: user, dng_noise_profile, measured, camera_table or default; confidence 0..1.
+    source: user, calibration, dng_noise_profile, measured, camera_table or default; confidence 0..1.
     """
 
     a: tuple[float, ...]
@@ -140,6 +143,9 @@ def options_message(options: DenoiseOptions, change_map: Path | None) -> pb.Deno
     )
     if options.noise is not None:
         message.noise.CopyFrom(pb.NoiseParameters(a=options.noise[0], b=options.noise[1]))
+    if options.noise_calibration is not None:
+        name, text = options.noise_calibration
+        message.noise_calibration.CopyFrom(pb.NoiseCalibration(name=name, text=text))
     if change_map is not None:
         message.change_map = True
         message.change_map_format = change_map_format(change_map)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from plugin_core.frame import CfaPattern, RawFrame
 
-__all__ = ["Photosites", "repair"]
+__all__ = ["NO_SITES", "Photosites", "repair"]
 
 Photosites = NDArray[np.intp]  # (N, 2): row and column in the whole sensor frame, from 0
+NO_SITES: Photosites = np.empty((0, 2), dtype=np.intp)
 
 NEIGHBOURS = 4  # the mean of these is taken: on X-Trans and Bayer the nearest ring of one colour
 REACH = 6  # rows and columns in which neighbours are looked for: a whole period of X-Trans

@@ -14,11 +14,14 @@ from plugin_core.cache import ResultCache, cache_key
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import OptionError
-from plugin_core.frame import LinearImage, NoiseProfile, RawFrame
+from plugin_core.frame import LinearImage, NoiseProfile, NoiseSource, RawFrame
 from plugin_core.io.source_file import SourceFile
 from plugin_core.io.worker import DecodeWorker
 from plugin_core.models import ModelPackage, Registry
+from plugin_core.noise.calibration import Applied, with_black_offset
 from plugin_core.noise.from_file import choose
+from plugin_core.noise.user_profiles import UserProfiles, given
+from plugin_core.ops.defects import NO_SITES, repair
 from plugin_core.ops.denoise import Residual
 from plugin_core.rpc.devices import Device, picture_size
 from plugin_core.rpc.results import Restoration, write_results
@@ -40,6 +43,7 @@ class Rooms:
     devices: list[Device]
     cache: ResultCache
     in_memory: Turnstile
+    profiles: UserProfiles
 
 
 @dataclass
@@ -114,40 +118,63 @@ class DenoiseRun:
         yield progress(pb.STAGE_NOISE)
         self.token.check()
         with self.clock.stage(pb.STAGE_NOISE):
-            profile = _per_plane(choose(source.image, self.job.noise), source.image)
+            calibrated, notes = self._calibrated(source.image)
+            known = calibrated.profile if calibrated is not None else None
+            chosen = choose(source.image, self.job.noise, known)
+            profile = _per_plane(chosen, source.image)
+            if chosen.source is not NoiseSource.CALIBRATION:
+                calibrated = None
         summary = pb.Summary(
             job_id=self.job_id,
             noise=noise_message(profile),
             source_sha256=raw.sha256,
             megapixels=picture_size(source.image) / 1e6,
-            warnings=source.warnings,
+            warnings=(*source.warnings, *notes),
         )
         residual = None
         if package is not None:
             manifest = package.manifest
             summary.model_id, summary.model_version = manifest.id, manifest.version
             summary.device = self.device.name
-            residual = yield from self._residual(raw, source, profile, package, summary)
+            residual = yield from self._residual(raw, source, profile, calibrated, package, summary)
         yield progress(pb.STAGE_WRITE)
         self.token.check()
         with self.clock.stage(pb.STAGE_WRITE):
             mask_sha256 = mask_file.sha256 if mask_file else ""
-            restoration = Restoration(self.job, source, raw.sha256, profile, residual, mask, mask_sha256, package)
+            sites = calibrated.sites if calibrated is not None and package is not None else NO_SITES
+            restoration = Restoration(
+                self.job, source, raw.sha256, profile, residual, mask, mask_sha256, package, sites
+            )
             write_results(restoration, self.folder, self.rooms.worker, summary)
         return summary
 
+    def _calibrated(self, image: RawFrame | LinearImage) -> tuple[Applied | None, tuple[str, ...]]:
+        """What the request's calibration, else those in the user's folder, say of the picture; and warnings."""
+        if self.job.calibration is not None:
+            return given(self.job.calibration.calibration, self.job.calibration.name, image)
+        return (None, ()) if self.job.noise is not None else self.rooms.profiles.find(image)
+
     def _residual(
-        self, raw: ReceivedFile, source: SourceFile, profile: NoiseProfile, package: ModelPackage, summary: pb.Summary
+        self,
+        raw: ReceivedFile,
+        source: SourceFile,
+        profile: NoiseProfile,
+        calibrated: Applied | None,
+        package: ModelPackage,
+        summary: pb.Summary,
     ) -> Generator[pb.JobEvent, None, Residual]:
-        """From the cache, else from the network, then kept."""
-        key = _key(raw, profile, package)
+        """From the cache, else from the network, then kept; of the repaired picture."""
+        key = _key(raw, profile, calibrated, package)
         if self.job.use_cache:
             with self.clock.stage(pb.STAGE_RESTORE):
                 kept = self.rooms.cache.get(key)
             if kept is not None:
                 summary.from_cache = True
                 return kept  # type: ignore[return-value]
-        residual = yield from self._network(source, profile, package)
+        image = source.image
+        if calibrated is not None and isinstance(image, RawFrame):
+            image = with_black_offset(repair(image, calibrated.sites), calibrated.black_offset)
+        residual = yield from self._network(image, profile, package)
         if self.job.use_cache and self.rooms.cache.limit_bytes:
             with self.clock.stage(pb.STAGE_RESTORE):
                 if not self.rooms.cache.put(key, residual):
@@ -155,11 +182,11 @@ class DenoiseRun:
         return residual
 
     def _network(
-        self, source: SourceFile, profile: NoiseProfile, package: ModelPackage
+        self, image: RawFrame | LinearImage, profile: NoiseProfile, package: ModelPackage
     ) -> Generator[pb.JobEvent, None, Residual]:
         queued = time.monotonic()
         started = 0.0
-        ticket = self.device.restore(source.image, profile, package, self.token)
+        ticket = self.device.restore(image, profile, package, self.token)
         try:
             for update in ticket.updates():
                 if update.jobs_ahead:
@@ -183,7 +210,7 @@ def _per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoisePro
     return replace(profile, a=profile.a * planes, b=profile.b * planes)
 
 
-def _key(raw: ReceivedFile, profile: NoiseProfile, package: ModelPackage) -> str:
+def _key(raw: ReceivedFile, profile: NoiseProfile, calibrated: Applied | None, package: ModelPackage) -> str:
     """Everything the residual depends on; not strength, luma, chroma or mask, which come after it."""
     manifest = package.manifest
     return cache_key(
@@ -193,5 +220,7 @@ def _key(raw: ReceivedFile, profile: NoiseProfile, package: ModelPackage) -> str
             "source": raw.sha256,
             "model": [manifest.id, manifest.version, manifest.weights_sha256],
             "noise": [list(map(float, profile.a)), list(map(float, profile.b))],
+            "repaired": calibrated.sites.tolist() if calibrated is not None else [],
+            "black_offset": calibrated.black_offset if calibrated is not None else [],
         }
     )
