@@ -71,8 +71,8 @@ class DenoiseOptions:
     output: Output = Output.SAME
     compression: Compression = Compression.LJPEG
     noise: tuple[tuple[float, ...], tuple[float, ...]] | None = None
-    noise_calibration: tuple[str, str] | None = None
     use_cache: bool = True
+    noise_calibration: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
