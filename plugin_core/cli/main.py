@@ -12,6 +12,7 @@ import click
 
 from plugin_core import __version__
 from plugin_core.cli.cache import cache
+from plugin_core.cli.calibrate import calibrate
 from plugin_core.cli.completion import completion
 from plugin_core.cli.darktable import darktable
 from plugin_core.cli.denoise import denoise
@@ -44,7 +45,19 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, darktable, rawtherapee, completion, host_helper):
+for command in (
+    denoise,
+    info,
+    verify,
+    calibrate,
+    models,
+    serve,
+    cache,
+    darktable,
+    rawtherapee,
+    completion,
+    host_helper,
+):
     cli.add_command(command)
 
 

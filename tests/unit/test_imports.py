@@ -34,6 +34,8 @@ ALLOWED: dict[str, set[str]] = {
 ALSO: dict[str, set[str]] = {
     # `verify` and `models verify` must not trust a server
     "cli.local_checks": {"io", "models", "engine"},
+    # `calibrate` measures the user's own frames on this machine
+    "cli.local_calibration": {"io", "noise"},
     # which files of a folder are RAW: one list for the server and for walks, constants only
     "cli.inputs": {"rpc.formats"},
     "cli.rawtherapee": {"rpc.formats", "io.compare"},
