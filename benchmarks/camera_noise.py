@@ -21,7 +21,7 @@ from plugin_core.frame import NoiseProfile, NoiseSource, RawFrame
 from plugin_core.models.registry import Registry
 from plugin_core.noise.from_file import choose
 from plugin_core.ops.blend import BlendOptions, apply
-from plugin_core.ops.defects import Photosites, repair
+from plugin_core.ops.defects import NO_SITES, Photosites, repair
 from plugin_core.ops.denoise import restore
 from simulation.cameras import FloatArray
 from simulation.isp import render
@@ -34,7 +34,6 @@ SHOWN = 2  # the one on the sheet
 CFA = "RGGB"
 SHEET = report.ROOT / "docs" / "camera_noise.png"
 CROP, LABEL, GAP = 84, 96, 4  # pixels of the sheet
-NO_SITES: Photosites = np.empty((0, 2), dtype=np.intp)
 MIDDLE = replace(unprocessing_noise(0.004), poisson=True)  # a file of ISO 6400 or so
 READ = 4 * MIDDLE.read_sigma  # where the read noise itself is the defect, it dominates the shadows
 BLACK_ERROR = (0.3 * READ, -0.2 * READ, 0.1 * READ, -0.3 * READ)  # of the four phases

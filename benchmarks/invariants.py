@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import report
 from benchmarks.metrics import psnr
@@ -26,6 +27,8 @@ BAYER_LEVEL = {level.name: level for level in LEVELS}
 TILES = (256, 384, 640)
 FLAT_HEAD = ("Flat field", "level, DN", "bias, DN", "bias, % of white", "bias, % of σ", "input's, % of σ", "σ left, %")
 SIDE = 768
+BLOTCH_LEVELS = (0.005, 0.05, 0.18)  # of the correctly exposed scene's white
+BLOTCH_SCALES = (16, 32, 64)  # photosites
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,31 @@ def seams(session: Session) -> Iterator[report.Bar]:
         yield report.Bar(text, found, abs(against_whole - 1) <= 0.01)
 
 
+def blotches(session: Session) -> Iterator[report.Bar]:
+    """What is left of the noise of flat fields in means over squares: the eye sees coarse remains as blotches."""
+    level = BAYER_LEVEL["E x300"]
+    draw = noise_only(level)
+    for cfa in ("RGGB", "XTRANS"):
+        worst, falls = 0.0, 0.0
+        for index, signal in enumerate(BLOTCH_LEVELS):
+            flat = case(np.full((SIDE, SIDE), signal / level.ratio, dtype=np.float32), cfa, draw, 200 + index)
+            restored = run(flat, session)[1].astype(np.float64)
+            sigma = (draw.a * signal / level.ratio + draw.b) ** 0.5
+            left = {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
+            worst = max(worst, left[16])
+            falls = max(falls, *(left[scale] / (left[16] * 16 / scale) for scale in BLOTCH_SCALES))
+        text = f"no blotches, E x300, {cfa}: ≤ 12 % of σ in means over 16 x 16"
+        yield report.Bar(text, f"{100 * worst:.1f} % (white noise: {100 / 16:.1f} %)", worst <= 0.12)
+        text = f"no blotches, E x300, {cfa}: falls with scale as white noise does, to within 2 x"
+        yield report.Bar(text, f"{falls:.2f} x up to {BLOTCH_SCALES[-1]} x {BLOTCH_SCALES[-1]}", falls <= 2.0)
+
+
+def squares(signal: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Means over squares of `side` photosites; what fills none is left out."""
+    rows, columns = (length // side for length in signal.shape)
+    return signal[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3))
+
+
 def strengths(session: Session) -> Iterator[report.Bar]:
     """Strength 0 and 1/2, and clipped photosites."""
     for cfa in ("RGGB", "XTRANS"):
@@ -217,7 +245,7 @@ def section() -> str:
             *odd_sizes(session),
             *exposures(session),
         ]
-        bars += [*tiling(session), *seams(session), *strengths(session)]
+        bars += [*blotches(session), *tiling(session), *seams(session), *strengths(session)]
         text.append(f"### {package.manifest.id} {package.manifest.version}\n\n{report.bar_table(bars)}")
         head = (
             "Flat field",

@@ -84,7 +84,8 @@ def start(folder: Path, wait: bool = True, **config: Any) -> LiveServer:
     """A server with a folder of its own; by default on a Unix socket, and ready when this returns."""
     (folder / "tmp").mkdir(exist_ok=True)
     config.setdefault("address", f"unix://{folder}/s.sock")
-    environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "NEURAL_ISP_CACHE": str(folder / "cache")}
+    own = {"TMPDIR": folder / "tmp", "NEURAL_ISP_CACHE": folder / "cache", "NEURAL_ISP_PROFILES": folder / "profiles"}
+    environment = {**os.environ, **{key: str(path) for key, path in own.items()}}
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-c", PROGRAM, json.dumps(config, default=str)]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

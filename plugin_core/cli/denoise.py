@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 SHARE = click.FloatRange(0.0, 1.0)
+MAX_CALIBRATION_BYTES = 2 << 20  # as the server's limit
+HOPELESS = ("SERVER_UNREACHABLE", "BAD_CALIBRATION")  # reasons that every further file would meet, too
 
 
 @click.command(no_args_is_help=True)
@@ -46,7 +48,11 @@ SHARE = click.FloatRange(0.0, 1.0)
 @click.option(
     "--change-map", metavar="FILE", help="Also write what was changed, |residual| / sigma; a folder for several."
 )
-@click.option("--noise-profile", metavar="A,B", help="variance = A * signal + B; three of each as A,A,A,B,B,B.")
+@click.option(
+    "--noise-profile",
+    metavar="FILE|A,B",
+    help="A calibration (see: neural-isp calibrate), or variance = A * signal + B; three of each as A,A,A,B,B,B.",
+)
 @click.option("--force", is_flag=True, help="Replace results that exist.")
 @click.option(
     "--progress", "report_kind", type=click.Choice(["bar", "json", "none"]), help="Default: bar on a terminal."
@@ -81,6 +87,7 @@ def denoise(
         todo = plan(inputs, out, recursive, change_map)
         from plugin_core.client.values import Compression, DenoiseOptions, Output
 
+        noise, calibration = parse_noise_profile(noise_profile)
         options = DenoiseOptions(
             model=model,
             strength=strength,
@@ -88,7 +95,8 @@ def denoise(
             chroma=chroma,
             output=Output[output.upper()] if output else Output.SAME,
             compression=Compression[compression.upper()],
-            noise=parse_noise_profile(noise_profile),
+            noise=noise,
+            noise_calibration=calibration,
         )
         run = Run(options, mask, force, report, lambda: ServerChoice(server, tls_root, token_file).connect(report.note))
         return int(run.all(todo))
@@ -102,19 +110,38 @@ def denoise(
         report.close()
 
 
-def parse_noise_profile(text: str | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """((a, ...), (b, ...)) from "A,B" or "A,A,A,B,B,B"; None for None. Raises OptionError."""
+Noise = tuple[tuple[float, ...], tuple[float, ...]]  # (a, ...), (b, ...)
+
+
+def parse_noise_profile(text: str | None) -> tuple[Noise | None, tuple[str, str] | None]:
+    """The parameters in "A,B" or "A,A,A,B,B,B", or the name and text of a calibration file. Raises OptionError."""
     if text is None:
-        return None
+        return None, None
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
-        values = ()
+        return None, read_calibration_text(Path(text))
     if len(values) not in (2, 6):
-        expected = "expected two numbers A,B or six A,A,A,B,B,B"
+        expected = "expected a file, two numbers A,B or six A,A,A,B,B,B"
         raise OptionError(f"--noise-profile {text}: {expected}", "BAD_NOISE_PROFILE")
     half = len(values) // 2
-    return values[:half], values[half:]
+    return (values[:half], values[half:]), None
+
+
+def read_calibration_text(path: Path) -> tuple[str, str]:
+    """Name and text of a calibration file, for the server to read. Raises OptionError if it can't be one."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_CALIBRATION_BYTES + 1)
+        if len(content) > MAX_CALIBRATION_BYTES:
+            raise OptionError(f"{path}: too large for a noise calibration", "BAD_CALIBRATION")
+        return path.name, content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{path}: no noise calibration: not text", "BAD_CALIBRATION") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no such name"
+        expected = "expected a calibration file or numbers A,B"
+        raise OptionError(f"--noise-profile {path}: can't be read ({why}); {expected}", "BAD_NOISE_PROFILE") from error
 
 
 class Run:
@@ -186,7 +213,7 @@ class Run:
             if isinstance(error, ServerLost):
                 self._client.close()
                 self._client = None
-            return error.reason != "SERVER_UNREACHABLE"
+            return error.reason not in HOPELESS
         self._totals.restored += 1
         self._report.done(job, restored)
         click.echo(os.fsencode(job.target))

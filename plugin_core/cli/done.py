@@ -57,6 +57,10 @@ def difference(target: Path, source: Path, options: DenoiseOptions, mask: Path |
         return "was made with another mask" if mask else "was made with a mask"
     if options.model and made.get("ModelId", options.model) != options.model:
         return f"was made with model {made['ModelId']}, not {options.model}"
+    calibration = options.noise_calibration
+    wanted_sha256 = hashlib.sha256(calibration[1].encode()).hexdigest() if calibration else ""
+    if made.get("NoiseCalibrationSHA256", "") != wanted_sha256:
+        return "was made with another noise calibration" if calibration else "was made with a noise calibration"
     if (made.get("NoiseSource") == "user") != (options.noise is not None) or not _same_noise(made, options):
         return "was made with other noise parameters"
     for name, wanted in (("Output", options.output.name), ("Compression", options.compression.name)):

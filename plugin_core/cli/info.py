@@ -21,6 +21,7 @@ __all__ = ["describe_text", "info"]
 
 _SOURCES = {
     "user": "given by you",
+    "calibration": "from your calibration of this camera",
     "dng_noise_profile": "from the file's NoiseProfile tag",
     "measured": "measured from this file",
     "camera_table": "from the table of cameras",

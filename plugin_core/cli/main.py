@@ -12,12 +12,15 @@ import click
 
 from plugin_core import __version__
 from plugin_core.cli.cache import cache
+from plugin_core.cli.calibrate import calibrate
 from plugin_core.cli.completion import completion
+from plugin_core.cli.darktable import darktable
 from plugin_core.cli.denoise import denoise
 from plugin_core.cli.exit_codes import ExitCode, exit_code
 from plugin_core.cli.host_helper import host_helper
 from plugin_core.cli.info import info
 from plugin_core.cli.models import models
+from plugin_core.cli.rawtherapee import rawtherapee
 from plugin_core.cli.serve import serve
 from plugin_core.cli.verify import verify
 from plugin_core.client.errors import ServerError
@@ -42,7 +45,19 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, completion, host_helper):
+for command in (
+    denoise,
+    info,
+    verify,
+    calibrate,
+    models,
+    serve,
+    cache,
+    darktable,
+    rawtherapee,
+    completion,
+    host_helper,
+):
     cli.add_command(command)
 
 

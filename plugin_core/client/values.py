@@ -63,7 +63,9 @@ class DenoiseOptions:
 
     model: model id, "" is the server's default.
     strength, luma, chroma: 0..1; strength 0 gives the source's samples back to the bit.
-    noise: ((a, ...), (b, ...)), one value for all planes or one per plane, variance = a * signal + b; None: the file's.
+    noise: ((a, ...), (b, ...)), one value for all planes or one per plane, variance = a * signal + b.
+    noise_calibration: (name, text) of a calibration as `neural-isp calibrate` writes it. Neither: the server asks the
+    user's folder of calibrations, then the file.
     host_area: top, left, height, width of the sensor frame that a residual is to cover; (): the active area.
     or_restored: write the restored DNG where a host would spoil the residual.
     """
@@ -78,6 +80,7 @@ class DenoiseOptions:
     use_cache: bool = True
     host_area: tuple[int, ...] = ()
     or_restored: bool = False
+    noise_calibration: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ ProgressCallback = Callable[[Progress], None]
 class NoiseReport:
     """Noise parameters and who said so; variance = a * signal + b per colour plane, signal 0 black, 1 white.
 
-    source: user, dng_noise_profile, measured, camera_table or default; confidence 0..1.
+    source: user, calibration, dng_noise_profile, measured, camera_table or default; confidence 0..1.
     """
 
     a: tuple[float, ...]
@@ -188,6 +191,9 @@ def options_message(options: DenoiseOptions, change_map: Path | None) -> pb.Deno
         message.noise.CopyFrom(pb.NoiseParameters(a=options.noise[0], b=options.noise[1]))
     if options.output is Output.RESIDUAL:
         message.residual.CopyFrom(pb.ResidualOptions(host_area=options.host_area, or_restored=options.or_restored))
+    if options.noise_calibration is not None:
+        name, text = options.noise_calibration
+        message.noise_calibration.CopyFrom(pb.NoiseCalibration(name=name, text=text))
     if change_map is not None:
         message.change_map = True
         message.change_map_format = change_map_format(change_map)

@@ -1,13 +1,13 @@
 """Tile geometry: where each tile reads and writes. Pure integers; no pixels, no model.
 
 <--------- outer --------->
-+-------------------------+   outer: what the network reads; may reach beyond the frame, which is
-|  halo                   |          then continued by reflection about its edge photosites
-|    +---- inner ----+    |   inner: what the tile contributes to the result
-|    |               |    |
-|    +---------------+    |   Inner rectangles cover the frame without overlap. All outer rectangles have
-|                         |   one size, and origins that are multiples of the alignment, so that the
-+-------------------------+   network's own grid never shifts between tiles.
++-------------------------+   outer: what the network reads
+|  halo                   |   inner: what the tile contributes to the result
+|    +---- inner ----+    |
+|    |               |    |   Inner rectangles cover the frame without overlap. Outer ones start and end on
+|    +---------------+    |   multiples of the alignment, so that the network's own grid never shifts
+|                         |   between tiles. Beyond the frame, which is continued there, they reach by one
++-------------------------+   more of it: that spares the edge most of what a network's own padding costs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from plugin_core.frame import Rect
 
-__all__ = ["Tile", "plan_tiles", "reflected"]
+__all__ = ["Tile", "continued", "plan_tiles"]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile, in photosites of the frame; `outer` may have a negative origin or reach past the end."""
+    """One tile, in photosites of the frame; `outer` may reach past it by less than twice the alignment."""
 
     inner: Rect
     outer: Rect
@@ -56,27 +56,37 @@ def plan_tiles(
     lead: rows and columns, less than the alignment, by which the tiles' grid starts above and left of the frame.
     """
     halo = _up(halo, alignment)
-    rows = _spans(height + lead[0], inner, alignment)
-    columns = _spans(width + lead[1], inner, alignment)
-    tall = _up(rows[0][1] - rows[0][0], alignment) + 2 * halo
-    wide = _up(columns[0][1] - columns[0][0], alignment) + 2 * halo
+    rows, columns = (
+        [(start - before, stop - before) for start, stop in _spans(length + before, inner, alignment)]
+        for length, before in ((height, lead[0]), (width, lead[1]))
+    )
+    margin = min(alignment, halo)
+    below, right = (
+        _up(length + before, alignment) - before + margin for length, before in ((height, lead[0]), (width, lead[1]))
+    )
     tiles = []
     for start, stop in rows:
+        top, bottom = max(start - halo, -lead[0] - margin), min(start + _up(stop - start, alignment) + halo, below)
         for first, last in columns:
-            top, left = max(start - lead[0], 0), max(first - lead[1], 0)
-            inside = Rect(top, left, stop - lead[0] - top, last - lead[1] - left)
-            tiles.append(Tile(inside, Rect(start - lead[0] - halo, first - lead[1] - halo, tall, wide)))
+            left, end = max(first - halo, -lead[1] - margin), min(first + _up(last - first, alignment) + halo, right)
+            inside = Rect(max(start, 0), max(first, 0), stop - max(start, 0), last - max(first, 0))
+            tiles.append(Tile(inside, Rect(top, left, bottom - top, end - left)))
     return tiles
 
 
-def reflected(start: int, count: int, length: int) -> NDArray[np.intp]:
-    """Indices start .. start + count - 1 folded into 0 .. length - 1 by reflection about the end photosites.
+def continued(start: int, count: int, length: int, period: int) -> NDArray[np.intp]:
+    """Indices start .. start + count - 1 of rows or columns, those beyond the frame folded into 0 .. length - 1.
 
-    Reflection about a photosite keeps parity, so a Bayer phase is unchanged; X-Trans comes out mirrored, and the CFA
-    planes are folded by the same indices.
+    period: of the CFA. By reflection about the end photosites, which keeps a Bayer phase; an X-Trans pattern would come
+    out mirrored, so it is moved by whole periods where the frame holds one.
     """
+    indices = np.arange(start, start + count, dtype=np.intp)
     if length == 1:
         return np.zeros(count, dtype=np.intp)
-    period = 2 * (length - 1)
-    folded = np.arange(start, start + count, dtype=np.intp) % period
-    return np.minimum(folded, period - folded)
+    if period > 2 and length >= period:
+        before, behind = -indices.clip(max=0), (indices - length + 1).clip(min=0)
+        indices += -(-before // period) * period
+        indices -= -(-behind // period) * period
+        return indices
+    folded = indices % (2 * (length - 1))
+    return np.minimum(folded, 2 * (length - 1) - folded)

@@ -12,7 +12,7 @@ from plugin_core.frame import CfaKind, CfaPattern, FloatArray, LinearImage, Nois
 from plugin_core.noise.profile import variance
 from plugin_core.ops.denoise import Residual
 
-__all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "parts", "remaining_noise"]
+__all__ = ["CHANGE_MAP_SIGMAS", "BlendOptions", "apply", "change_map", "full_mask", "parts", "remaining_noise"]
 
 CHANGE_MAP_SIGMAS = 8.0  # what 65535 in a change map stands for
 ROWS_AT_ONCE = 510  # arithmetic goes in strips, so that memory stays small; a multiple of every CFA's period
@@ -106,8 +106,8 @@ class ChromaPart:
         return part
 
 
-def _full_mask(image: RawFrame | LinearImage, mask: FloatArray) -> FloatArray:
-    """A mask of the active area's size from one of that size or of the default crop's."""
+def full_mask(image: RawFrame | LinearImage, mask: FloatArray) -> FloatArray:
+    """A mask of the active area's size from one of that size or of the default crop's. Raises OptionError."""
     crop = image.default_crop
     if isinstance(image, RawFrame):
         size = (image.active_area.height, image.active_area.width)
@@ -139,7 +139,7 @@ def apply(
     """
     if options.identity:
         return image
-    weights = _full_mask(image, mask) if mask is not None else None
+    weights = full_mask(image, mask) if mask is not None else None
     if isinstance(image, RawFrame):
         samples = image.mosaic.astype(np.float32)
         target = samples[image.active_area.slices]

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_core.frame import CfaPattern, RawFrame
+from plugin_core.ops.denoise import Residual
 
-__all__ = ["Photosites", "repair"]
+__all__ = ["NO_SITES", "Photosites", "repair", "with_repairs"]
 
 Photosites = NDArray[np.intp]  # (N, 2): row and column in the whole sensor frame, from 0
+NO_SITES: Photosites = np.empty((0, 2), dtype=np.intp)
 
 NEIGHBOURS = 4  # the mean of these is taken: on X-Trans and Bayer the nearest ring of one colour
 REACH = 6  # rows and columns in which neighbours are looked for: a whole period of X-Trans
@@ -40,6 +42,17 @@ def repair(frame: RawFrame, sites: Photosites) -> RawFrame:
             values = np.rint(values)
         target[mine[known, 0], mine[known, 1]] = values[known]
     return replace(frame, mosaic=mosaic)
+
+
+def with_repairs(residual: Residual, frame: RawFrame, sites: Photosites) -> Residual:
+    """A repaired frame's residual as that of the frame itself: what interpolating changed is a change, too."""
+    if not len(sites):
+        return residual
+    before, after = (one.mosaic[frame.active_area.slices] for one in (frame, repair(frame, sites)))
+    touched = before != after
+    whole = residual.copy()
+    whole[touched] += before[touched].astype(np.float32) - after[touched]
+    return whole
 
 
 def same_colour(cfa: CfaPattern, row: int, column: int) -> Photosites:

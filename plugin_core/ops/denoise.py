@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import Session
-from plugin_core.engine.tiles import Tile, plan_tiles, reflected
+from plugin_core.engine.tiles import Tile, continued, plan_tiles
 from plugin_core.errors import NoModelError, OptionError
 from plugin_core.frame import (
     BAYER_PATTERNS,
@@ -92,9 +92,9 @@ class _ColorPlanes:
         if self._cfa.kind is CfaKind.MONOCHROME:
             return np.broadcast_to(np.float32(1 / 3), shape)
         period = self._cfa.period
-        rows = reflected(tile.outer.top, tile.outer.height, self._height) % period
-        columns = reflected(tile.outer.left, tile.outer.width, self._width) % period
-        key = rows.astype(np.uint8).tobytes() + columns.astype(np.uint8).tobytes()
+        rows = continued(tile.outer.top, tile.outer.height, self._height, period) % period
+        columns = continued(tile.outer.left, tile.outer.width, self._width, period) % period
+        key = rows.astype(np.uint8).tobytes() + b"x" + columns.astype(np.uint8).tobytes()
         if self._kept is None or self._kept[0] != key:
             colors = self._pattern[np.ix_(rows, columns)]
             red, blue = (colors == 0).astype(np.float32), (colors == 2).astype(np.float32)
@@ -102,16 +102,16 @@ class _ColorPlanes:
         return self._kept[1]
 
 
-def _read(samples: UInt16Array | FloatArray, tile: Tile) -> FloatArray:
-    """The tile's outer rectangle of (H, W) samples as float32, reflected where it reaches beyond them."""
+def _read(samples: UInt16Array | FloatArray, tile: Tile, period: int) -> FloatArray:
+    """The tile's outer rectangle of (H, W) samples as float32, continued where it reaches beyond them."""
     outer = tile.outer
     if samples.strides == (0, 0):  # one level for all photosites
         return np.broadcast_to(np.float32(samples[0, 0]), (outer.height, outer.width))
     inside = outer.top >= 0 and outer.left >= 0 and outer.bottom <= samples.shape[0] and outer.right <= samples.shape[1]
     if inside:
         return samples[outer.slices].astype(np.float32)
-    rows = reflected(outer.top, outer.height, samples.shape[0])
-    columns = reflected(outer.left, outer.width, samples.shape[1])
+    rows = continued(outer.top, outer.height, samples.shape[0], period)
+    columns = continued(outer.left, outer.width, samples.shape[1], period)
     return samples[np.ix_(rows, columns)].astype(np.float32)
 
 
@@ -138,8 +138,8 @@ def _plane_residual(
     residual = np.empty((height, width), dtype=np.float16)
     for index, tile in enumerate(tiles):
         cancel.check()
-        raw = _read(samples, tile)
-        low, span = _read(black, tile), _read(spans, tile)
+        raw = _read(samples, tile, cfa.period)
+        low, span = (_read(level, tile, cfa.period) for level in (black, spans))
         restored = session.run(unshuffle((raw - low) / span)[None], np.ascontiguousarray(colors.of(tile)), a, b)
         here = tile.inner_in_outer
         change = raw[here] - (shuffle(restored[0])[here] * span[here] + low[here])

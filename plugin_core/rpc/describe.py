@@ -10,6 +10,7 @@ from plugin_core.io.source_file import FileDescription, SourceFile
 from plugin_core.io.worker import DecodeWorker
 from plugin_core.models import Registry
 from plugin_core.noise.from_file import noise_profiles
+from plugin_core.noise.user_profiles import UserProfiles
 from plugin_core.rpc.transfer import ReceivedFile
 from plugin_core.rpc.translate import noise_message
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -17,7 +18,9 @@ from plugin_core.rpc.v1 import restoration_pb2 as pb
 __all__ = ["describe"]
 
 
-def describe(file: ReceivedFile, worker: DecodeWorker, registry: Registry) -> pb.DescribeFileResponse:
+def describe(
+    file: ReceivedFile, worker: DecodeWorker, registry: Registry, profiles: UserProfiles
+) -> pb.DescribeFileResponse:
     """What is in the file; a good file that nothing here restores is described all the same, with the reason.
 
     Raises FileFormatError, LimitError.
@@ -38,8 +41,9 @@ def describe(file: ReceivedFile, worker: DecodeWorker, registry: Registry) -> pb
         response.warnings.extend(description.warnings)
         return response
     _enter_picture(response, source)
-    _enter_noise(response, noise_profiles(source.image))
-    response.warnings.extend(dict.fromkeys((*description.warnings, *source.warnings)))
+    calibrated, notes = profiles.find(source.image)
+    _enter_noise(response, noise_profiles(source.image, calibrated.profile if calibrated is not None else None))
+    response.warnings.extend(dict.fromkeys((*description.warnings, *source.warnings, *notes)))
     response.refusal = _refusal(source.image, registry)
     response.restorable = not response.refusal
     return response

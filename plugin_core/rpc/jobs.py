@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from plugin_core.errors import OptionError
 from plugin_core.frame import LinearImage
-from plugin_core.noise.from_file import choose
+from plugin_core.ops.defects import NO_SITES
 from plugin_core.rpc.devices import picture_size
 from plugin_core.rpc.results import Restoration, write_results
-from plugin_core.rpc.run import Run, per_plane
+from plugin_core.rpc.run import Run
 from plugin_core.rpc.transfer import progress
 from plugin_core.rpc.translate import DenoiseJob, Output, noise_message
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -40,21 +40,24 @@ class DenoiseRun(Run):
         yield progress(pb.STAGE_NOISE)
         self.token.check()
         with self.clock.stage(pb.STAGE_NOISE):
-            profile = per_plane(choose(source.image, self.job.noise), source.image)
+            noise = self.noise_of(source.image, self.job.noise, self.job.calibration)
         summary = pb.Summary(
             job_id=self.job_id,
-            noise=noise_message(profile),
+            noise=noise_message(noise.profile),
             source_sha256=raw.sha256,
             megapixels=picture_size(source.image) / 1e6,
-            warnings=source.warnings,
+            warnings=(*source.warnings, *noise.warnings),
         )
         residual = None
         if package is not None:
-            residual = yield from self.residual(source.image, raw.sha256, profile, package, self.job.use_cache, summary)
+            residual = yield from self.residual(source.image, raw.sha256, noise, package, self.job.use_cache, summary)
         yield progress(pb.STAGE_WRITE)
         self.token.check()
         with self.clock.stage(pb.STAGE_WRITE):
             mask_sha256 = mask_file.sha256 if mask_file else ""
-            restoration = Restoration(self.job, source, raw.sha256, profile, residual, mask, mask_sha256, package)
+            sites = noise.sites if package is not None else NO_SITES
+            restoration = Restoration(
+                self.job, source, raw.sha256, noise.profile, residual, mask, mask_sha256, package, sites
+            )
             write_results(restoration, self.folder, self.rooms.worker, summary)
         return summary

@@ -12,10 +12,10 @@ from plugin_core.config import Limits
 from plugin_core.errors import FileFormatError, LimitError, OptionError
 from plugin_core.frame import CfaPattern, FloatArray, NoiseProfile, RawFrame, Rect, Source
 from plugin_core.io.residual_file import ResidualHeader, is_residual, write_residual
-from plugin_core.noise.from_file import choose
 from plugin_core.ops.blend import parts
+from plugin_core.ops.defects import with_repairs
 from plugin_core.rpc.devices import picture_size
-from plugin_core.rpc.run import Run, per_plane
+from plugin_core.rpc.run import Run
 from plugin_core.rpc.transfer import ReceivedFile, progress
 from plugin_core.rpc.translate import noise_message, noise_profile, output_path
 from plugin_core.rpc.v1 import restoration_pb2 as pb
@@ -98,13 +98,14 @@ class MosaicRun(Run):
         yield progress(pb.STAGE_NOISE)
         self.token.check()
         with self.clock.stage(pb.STAGE_NOISE):
-            profile = per_plane(choose(image, self.job.noise), image)
-        summary.noise.CopyFrom(noise_message(profile))
+            noise = self.noise_of(image, self.job.noise)
+        summary.noise.CopyFrom(noise_message(noise.profile))
+        summary.warnings.extend(noise.warnings)
         summary.megapixels = picture_size(image) / 1e6
         digest = file.sha256
         if span:  # bare samples: their digest doesn't say how they lie
             digest += f" {self.job.window.height}x{self.job.window.width} {self.job.cfa.colors}"
-        residual = yield from self.residual(image, digest, profile, package, self.job.use_cache, summary)
+        residual = yield from self.residual(image, digest, noise, package, self.job.use_cache, summary)
         yield progress(pb.STAGE_WRITE)
         self.token.check()
         with self.clock.stage(pb.STAGE_WRITE):
@@ -117,8 +118,9 @@ class MosaicRun(Run):
                 span,
                 manifest.id,
                 manifest.version,
-                profile.source.value,
+                noise.profile.source.value,
             )
+            residual = with_repairs(residual, image, noise.sites)
             strips = _windowed(parts(residual, image.cfa), image.active_area, self.job.window)
             size, sha256 = write_residual(path, header, strips)
         shown = str(self.job.output_path or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from plugin_core.io.worker import DecodeWorker
 from plugin_core.io.write_dng import Compression, WriteOptions, write_dng
 from plugin_core.models import ModelPackage
 from plugin_core.ops import blend
+from plugin_core.ops.defects import NO_SITES, Photosites, repair, with_repairs
 from plugin_core.ops.denoise import Residual
 from plugin_core.rpc.residuals import write_host_residual
 from plugin_core.rpc.transfer import ReceivedFile
@@ -33,7 +34,10 @@ BAND_ROWS = 12  # a multiple of every CFA's period
 
 @dataclass(frozen=True)
 class Restoration:
-    """What the results are made of. residual and package are None where nothing was to be changed."""
+    """What the results are made of. residual and package are None where nothing was to be changed.
+
+    sites (N, 2): the known defects; the residual is that of the picture without them.
+    """
 
     job: DenoiseJob
     source: SourceFile
@@ -43,6 +47,18 @@ class Restoration:
     mask: FloatArray | None
     mask_sha256: str
     package: ModelPackage | None
+    sites: Photosites = field(default_factory=lambda: NO_SITES)
+
+    def repaired(self) -> RawFrame | LinearImage:
+        """The source with its known defects interpolated, but for those where the mask is black."""
+        image = self.source.image
+        if not isinstance(image, RawFrame) or not len(self.sites):
+            return image
+        if self.mask is None:
+            return repair(image, self.sites)
+        weights = np.zeros(image.mosaic.shape, dtype=np.float32)
+        weights[image.active_area.slices] = blend.full_mask(image, self.mask)
+        return repair(image, self.sites[weights[self.sites[:, 0], self.sites[:, 1]] > 0])
 
 
 def check_outputs(job: DenoiseJob, files: list[ReceivedFile]) -> None:
@@ -79,18 +95,20 @@ def write_results(made: Restoration, folder: Path, worker: DecodeWorker, summary
 
 def _change_map(made: Restoration, summary: pb.Summary) -> UInt16Array | None:
     """The change map if it was asked for; the mean change goes into the summary either way."""
-    image = made.source.image
-    if made.residual is None:
+    image, residual = made.source.image, made.residual
+    if residual is None:
         if not made.job.change_map_suffix:
             return None
         summary.warnings.append("nothing was changed: the change map is empty")
         size = image.active_area if isinstance(image, RawFrame) else Rect(0, 0, *image.pixels.shape[:2])
         return np.zeros((size.height, size.width), dtype=np.uint16)
+    if isinstance(image, RawFrame):
+        residual = with_repairs(residual, image, made.sites)
     if made.job.change_map_suffix:
-        change_map = blend.change_map(image, made.residual, made.profile)
+        change_map = blend.change_map(image, residual, made.profile)
         summary.mean_change = float(change_map.mean(dtype=np.float64)) / 65535 * blend.CHANGE_MAP_SIGMAS
         return change_map
-    means = [blend.change_map(*band, made.profile).mean(dtype=np.float64) for band in _bands(image, made.residual)]
+    means = [blend.change_map(*band, made.profile).mean(dtype=np.float64) for band in _bands(image, residual)]
     summary.mean_change = float(np.mean(means)) / 65535 * blend.CHANGE_MAP_SIGMAS
     return None
 
@@ -125,7 +143,7 @@ def _write_change_map(job: DenoiseJob, change_map: UInt16Array, folder: Path) ->
 def _write_dng(made: Restoration, folder: Path, worker: DecodeWorker, summary: pb.Summary) -> pb.ResultFile:
     job, image = made.job, made.source.image
     if made.residual is not None:
-        image = blend.apply(image, made.residual, job.blend, made.mask)
+        image = blend.apply(made.repaired(), made.residual, job.blend, made.mask)
     left = _remaining_noise(made)
     if job.output is Output.RESIDUAL:
         path = job.output_path or folder / DNG
@@ -195,6 +213,10 @@ def _provenance(made: Restoration) -> dict[str, str]:
         "NoiseB": " ".join(f"{value:.6g}" for value in made.profile.b),
         "NoiseSource": made.profile.source.value,
     }
+    if made.job.calibration is not None:
+        entries["NoiseCalibrationSHA256"] = made.job.calibration.sha256
+    if len(made.sites):
+        entries["PhotositesListed"] = str(len(made.sites))
     if made.package is not None:
         manifest = made.package.manifest
         entries |= {

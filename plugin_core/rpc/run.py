@@ -12,15 +12,20 @@ from plugin_core import __version__
 from plugin_core.cache import ResultCache, cache_key
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.lanes import Turnstile
-from plugin_core.frame import LinearImage, NoiseProfile, RawFrame
+from plugin_core.frame import LinearImage, NoiseProfile, NoiseSource, RawFrame
 from plugin_core.io.worker import DecodeWorker
 from plugin_core.models import ModelPackage, Registry
+from plugin_core.noise.calibration import Applied, with_black_offset
+from plugin_core.noise.from_file import choose
+from plugin_core.noise.user_profiles import UserProfiles, given
+from plugin_core.ops.defects import NO_SITES, Photosites, repair
 from plugin_core.ops.denoise import Residual
 from plugin_core.rpc.devices import Device
 from plugin_core.rpc.transfer import ReceivedFile, progress, send
+from plugin_core.rpc.translate import NamedCalibration
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 
-__all__ = ["Clock", "Rooms", "Run", "per_plane"]
+__all__ = ["Clock", "KnownNoise", "Rooms", "Run"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Rooms:
     devices: list[Device]
     cache: ResultCache
     in_memory: Turnstile
+    profiles: UserProfiles
 
 
 @dataclass
@@ -52,6 +58,30 @@ class Clock:
     def messages(self) -> list[pb.StageSeconds]:
         """As the contract says it, in the order of the stages."""
         return [pb.StageSeconds(stage=stage, seconds=seconds) for stage, seconds in sorted(self.seconds.items())]
+
+
+@dataclass(frozen=True)
+class KnownNoise:
+    """What a picture is restored with. profile: one pair per colour plane.
+
+    calibrated: the calibration that the profile is from, None if it is from elsewhere; warnings: of calibrations that
+    could not be used.
+    """
+
+    profile: NoiseProfile
+    calibrated: Applied | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def sites(self) -> Photosites:
+        """The known defects, (N, 2)."""
+        return self.calibrated.sites if self.calibrated is not None else NO_SITES
+
+    def prepared(self, image: RawFrame | LinearImage) -> RawFrame | LinearImage:
+        """The picture as the network is to see it: known defects interpolated, black where it was measured."""
+        if self.calibrated is None or not isinstance(image, RawFrame):
+            return image
+        return with_black_offset(repair(image, self.sites), self.calibrated.black_offset)
 
 
 @dataclass
@@ -94,30 +124,45 @@ class Run:
         """Yields progress, returns the summary; files without a path in it lie in `folder` under their role's name."""
         raise NotImplementedError
 
+    def noise_of(
+        self, image: RawFrame | LinearImage, said: NoiseProfile | None, calibration: NamedCalibration | None = None
+    ) -> KnownNoise:
+        """From the request, its calibration, those in the user's folder, or the file. Raises OptionError."""
+        calibrated: Applied | None = None
+        warnings: tuple[str, ...] = ()
+        if calibration is not None:
+            calibrated, warnings = given(calibration.calibration, calibration.name, image)
+        elif said is None:
+            calibrated, warnings = self.rooms.profiles.find(image)
+        chosen = choose(image, said, calibrated.profile if calibrated is not None else None)
+        if chosen.source is not NoiseSource.CALIBRATION:
+            calibrated = None
+        return KnownNoise(_per_plane(chosen, image), calibrated, warnings)
+
     def residual(
         self,
         image: RawFrame | LinearImage,
         digest: str,
-        profile: NoiseProfile,
+        noise: KnownNoise,
         package: ModelPackage,
         use_cache: bool,
         summary: pb.Summary,
     ) -> Generator[pb.JobEvent, None, Residual]:
-        """From the cache, else from the network, then kept; says in the summary who made it.
+        """Of the prepared picture, from the cache, else from the network, then kept; the summary says who made it.
 
-        digest: all that the pixels depend on; the source file's SHA-256. profile: one pair per colour plane.
+        digest: all that the pixels depend on; the source file's SHA-256.
         """
         manifest = package.manifest
         summary.model_id, summary.model_version = manifest.id, manifest.version
         summary.device = self.device.name
-        key = _key(digest, profile, package)
+        key = _key(digest, noise, package)
         if use_cache:
             with self.clock.stage(pb.STAGE_RESTORE):
                 kept = self.rooms.cache.get(key)
             if kept is not None:
                 summary.from_cache = True
                 return kept  # type: ignore[return-value]
-        residual = yield from self._network(image, profile, package)
+        residual = yield from self._network(noise.prepared(image), noise.profile, package)
         if use_cache and self.rooms.cache.limit_bytes:
             with self.clock.stage(pb.STAGE_RESTORE):
                 if not self.rooms.cache.put(key, residual):
@@ -145,7 +190,7 @@ class Run:
             seconds[pb.STAGE_RESTORE] = seconds.get(pb.STAGE_RESTORE, 0.0) + now - (started or now)
 
 
-def per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoiseProfile:
+def _per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoiseProfile:
     """The profile with a pair for each colour plane, where a caller gave one for all."""
     planes = image.cfa.plane_count if isinstance(image, RawFrame) else 3
     if len(profile.a) == planes:
@@ -153,7 +198,7 @@ def per_plane(profile: NoiseProfile, image: RawFrame | LinearImage) -> NoiseProf
     return replace(profile, a=profile.a * planes, b=profile.b * planes)
 
 
-def _key(digest: str, profile: NoiseProfile, package: ModelPackage) -> str:
+def _key(digest: str, noise: KnownNoise, package: ModelPackage) -> str:
     """Everything the residual depends on; not strength, luma, chroma or mask, which come after it."""
     manifest = package.manifest
     return cache_key(
@@ -162,6 +207,8 @@ def _key(digest: str, profile: NoiseProfile, package: ModelPackage) -> str:
             "op": "denoise",
             "source": digest,
             "model": [manifest.id, manifest.version, manifest.weights_sha256],
-            "noise": [list(map(float, profile.a)), list(map(float, profile.b))],
+            "noise": [list(map(float, noise.profile.a)), list(map(float, noise.profile.b))],
+            "repaired": noise.sites.tolist(),
+            "black_offset": noise.calibrated.black_offset if noise.calibrated is not None else [],
         }
     )

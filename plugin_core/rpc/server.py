@@ -22,6 +22,7 @@ from plugin_core.engine.lanes import Turnstile
 from plugin_core.errors import NoModelError
 from plugin_core.io.worker import DecodeWorker
 from plugin_core.models import Registry
+from plugin_core.noise.user_profiles import UserProfiles
 from plugin_core.rpc.access import SocketLock, TokenInterceptor, bind, check_address, socket_path
 from plugin_core.rpc.activity import Activity
 from plugin_core.rpc.devices import open_devices
@@ -77,7 +78,9 @@ class RestorationServer:
         threads = ThreadPoolExecutor(SPARE_THREADS + config.limits.queue * len(devices), thread_name_prefix="rpc")
         stack.callback(threads.shutdown)
         worker = stack.enter_context(DecodeWorker(config.limits))  # closed before the threads, which may wait for it
-        rooms = Rooms(worker, registry, devices, ResultCache(config.cache), Turnstile(IN_MEMORY))
+        rooms = Rooms(
+            worker, registry, devices, ResultCache(config.cache), Turnstile(IN_MEMORY), UserProfiles(config.profiles)
+        )
         self._server = grpc.server(
             threads,
             interceptors=[TokenInterceptor(config.token)] if config.token else [],

@@ -94,7 +94,7 @@ class RestorationService(restoration_pb2_grpc.RestorationServicer):
                 (file,) = returned(receive([declared], request_iterator, place))
             returned(self._describing.enter(token))
             stack.callback(self._describing.leave)
-            return describe(file, self._rooms.worker, self._rooms.registry)
+            return describe(file, self._rooms.worker, self._rooms.registry, self._rooms.profiles)
 
     def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext

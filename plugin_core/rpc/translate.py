@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -12,11 +13,14 @@ from plugin_core.errors import OptionError
 from plugin_core.frame import NoiseProfile, NoiseSource, Rect
 from plugin_core.io.write_dng import Compression
 from plugin_core.models import ModelPackage
+from plugin_core.noise.calibration import Calibration
+from plugin_core.noise.calibration_file import from_text
 from plugin_core.ops.blend import BlendOptions
 from plugin_core.rpc.v1 import restoration_pb2 as pb
 
 __all__ = [
     "DenoiseJob",
+    "NamedCalibration",
     "Output",
     "denoise_job",
     "model_message",
@@ -44,10 +48,20 @@ _MAP_SUFFIXES: dict[int, str] = {pb.CHANGE_MAP_FORMAT_PNG: ".png", pb.CHANGE_MAP
 
 
 @dataclass(frozen=True)
+class NamedCalibration:
+    """A calibration that came with the request, what messages call it, and the digest of its text."""
+
+    calibration: Calibration
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class DenoiseJob:
     """What one Denoise call asks for, checked.
 
-    noise: what the caller says it is; None: ask the file. output_path None: the DNG is sent.
+    noise: what the caller says it is; calibration: what they measured of their camera; both None: ask
+    the user's folder and the file. output_path None: the DNG is sent.
     change_map_suffix: ".png" or ".tif"; "" for no change map. change_map_path None: it is sent.
     host_area: what of the sensor frame a residual covers; None: the active area. or_restored: write the restored DNG
     where a host would spoil the residual.
@@ -65,6 +79,7 @@ class DenoiseJob:
     use_cache: bool
     host_area: Rect | None = None
     or_restored: bool = False
+    calibration: NamedCalibration | None = None
 
 
 def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
@@ -86,6 +101,7 @@ def denoise_job(options: pb.DenoiseOptions, paths_allowed: bool) -> DenoiseJob:
         output=output,
         compression=compression,
         noise=noise_profile(options.noise) if options.HasField("noise") else None,
+        calibration=_calibration(options),
         output_path=dng_path,
         overwrite=options.overwrite,
         change_map_suffix=_map_suffix(options, map_path),
@@ -134,6 +150,15 @@ def noise_profile(parameters: pb.NoiseParameters) -> NoiseProfile:
     """What a caller says the noise is. Raises OptionError."""
     a, b = tuple(parameters.a), tuple(parameters.b)
     return NoiseProfile(a, b, NoiseSource.USER, 1.0, "given with the request")
+
+
+def _calibration(options: pb.DenoiseOptions) -> NamedCalibration | None:
+    if not options.HasField("noise_calibration"):
+        return None
+    if options.HasField("noise"):
+        raise OptionError("both noise parameters and a noise calibration are given; expected one", "BAD_NOISE_PROFILE")
+    name, text = options.noise_calibration.name or "noise calibration", options.noise_calibration.text
+    return NamedCalibration(from_text(text, name), name, hashlib.sha256(text.encode()).hexdigest())
 
 
 def output_path(path: str, field: str, allowed: bool) -> Path | None:

@@ -78,6 +78,7 @@ def _place() -> Iterator[Place]:
         folder = Path(name)
         (folder / "tmp").mkdir()
         own = {"XDG_RUNTIME_DIR": name, "TMPDIR": f"{name}/tmp", "NEURAL_ISP_CACHE": f"{name}/cache"}
+        own["NEURAL_ISP_PROFILES"] = f"{name}/profiles"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEURAL_ISP")}
         place = Place(folder, {**inherited, **own, "NEURAL_ISP_IDLE_EXIT": "60"})
         yield place

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import grpc
@@ -243,6 +244,10 @@ def test_interrupt_ends_the_batch(run: Run, service: Service, shoot: Path, monke
         ({}, DenoiseOptions(model="fast"), "model standard"),
         ({}, DenoiseOptions(luma=0.5), "luma"),
         ({}, DenoiseOptions(noise=((1e-3,), (1e-6,))), "noise"),
+        ({}, DenoiseOptions(noise_calibration=("a.json", "{}")), "calibration"),
+        ({"NoiseCalibrationSHA256": "12"}, DenoiseOptions(), "calibration"),
+        ({"NoiseCalibrationSHA256": "12"}, DenoiseOptions(noise_calibration=("a.json", "{}")), "calibration"),
+        ({"NoiseCalibrationSHA256": sha256(b"{}").hexdigest()}, DenoiseOptions(noise_calibration=("a", "{}")), ""),
         ({"NoiseSource": "user", "NoiseA": "0.001 0.001", "NoiseB": "1e-06 1e-06"}, DenoiseOptions(), "noise"),
         (
             {"NoiseSource": "user", "NoiseA": "0.001 0.001", "NoiseB": "1e-06 1e-06"},
@@ -281,3 +286,15 @@ def test_properties_as_elements(tmp_path: Path) -> None:
     assert provenance(tmp_path / "a.dng") == {"SourceSHA256": "ab", "Strength": "0.5"}
     (tmp_path / "b.dng").touch()
     assert provenance(tmp_path / "b.dng") == {}
+
+
+def test_a_calibration_travels_as_text(run: Run, server: str, service: Service, shoot: Path) -> None:
+    Path("mine.json").write_text('{"é": 1}')
+    assert run("denoise", shoot / "a.nef", "-o", "a.dng", "--noise-profile", "mine.json").code == 0
+    (seen,) = service.seen
+    assert seen.header.denoise.noise_calibration == pb.NoiseCalibration(name="mine.json", text='{"é": 1}')
+    Path("binary.json").write_bytes(b"\xff\xfe")
+    for name in ("none.json", "binary.json", ".", "1,2,3", "x" * 300):
+        ran = run("denoise", shoot / "a.nef", "-o", "b.dng", "--noise-profile", name)
+        assert ran.code == 2
+        assert len(ran.err.splitlines()) == 1

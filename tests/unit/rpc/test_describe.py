@@ -12,6 +12,7 @@ from plugin_core.errors import FileFormatError, NoModelError
 from plugin_core.frame import NoiseProfile, NoiseSource
 from plugin_core.io.source_file import FileDescription, Metadata, SourceFile, Tag
 from plugin_core.models import Registry
+from plugin_core.noise.user_profiles import UserProfiles
 from plugin_core.rpc.describe import describe
 from plugin_core.rpc.transfer import ReceivedFile
 from tests.builders import make_frame, make_linear
@@ -35,7 +36,7 @@ class FakeWorker:
 
 
 def ask(answer: SourceFile | Exception) -> Any:
-    return describe(FILE, FakeWorker(answer), Registry())  # type: ignore[arg-type]
+    return describe(FILE, FakeWorker(answer), Registry(), UserProfiles(Path("no such folder")))  # type: ignore[arg-type]
 
 
 def test_sensor_that_cannot_be_restored_is_described_with_the_reason() -> None:

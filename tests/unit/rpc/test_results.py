@@ -114,3 +114,24 @@ def test_outputs_are_checked_before_the_work(tmp_path: Path) -> None:
         with pytest.raises(OptionError) as caught:
             check_outputs(make_job(output_path=path, overwrite=overwrite), files)
         assert caught.value.reason == reason
+
+
+def test_known_defects_are_repaired_where_the_mask_lets_it() -> None:
+    made = make_restoration(make_job(change_map_suffix=".png"))
+    frame = made.source.image
+    mosaic = frame.mosaic.copy()
+    mosaic[20, 30] = mosaic[40, 50] = 16383
+    damaged = replace(frame, mosaic=mosaic)
+    mask = np.ones((75, 97), dtype=np.float32)
+    mask[40, 50] = 0
+    sites = np.array([[20, 30], [40, 50]])
+    made = replace(made, source=SourceFile(damaged, Metadata()), sites=sites)
+    whole, masked = made.repaired(), replace(made, mask=mask).repaired()
+    assert isinstance(whole, RawFrame)
+    assert isinstance(masked, RawFrame)
+    assert whole.mosaic[40, 50] < 16383
+    assert (masked.mosaic[20, 30], masked.mosaic[40, 50]) == (whole.mosaic[20, 30], 16383)
+    change_map = results._change_map(made, pb.Summary())
+    assert change_map is not None
+    assert change_map[20, 30] == change_map[40, 50] == 65535
+    assert results._provenance(made)["PhotositesListed"] == "2"
