@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from adapters.rawtherapee import keyfile
@@ -47,9 +48,14 @@ def find_cli() -> str:
 
 def version() -> str:
     """RawTherapee's version, such as "5.9"; "" if it doesn't say. Raises OptionError where it is not installed."""
+    return _version_of(find_cli())
+
+
+@cache
+def _version_of(program: str) -> str:
     try:
-        said = subprocess.run([find_cli(), "-v"], capture_output=True, text=True, timeout=60, check=False).stdout
-    except subprocess.TimeoutExpired:
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=60, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     match = re.search(r"version ([\w.+-]+)", said)
     return match[1].rstrip(".,") if match else ""

@@ -249,8 +249,8 @@ def test_a_batch_of_30_with_one_bad_file(client: Client, place: Place, tmp_path:
     folder.mkdir()
     for index in range(30):
         black = 0 if index == 20 else 512
-        write_cfa_dng(folder / f"{index:02}.dng", make_frame(96, 128, black=black, noise=(2e-4, 4e-6), seed=index))
-    (folder / "07.dng").write_bytes((folder / "07.dng").read_bytes()[:9000])
+        write_cfa_dng(folder / f"{index:02}.dng", make_frame(304, 400, black=black, noise=(2e-4, 4e-6), seed=index))
+    (folder / "07.dng").write_bytes((folder / "07.dng").read_bytes()[:90000])
     before = contents(folder)
     code, out, err = place.isp("render", folder, "-o", tmp_path / "out", "-p", place.neutral, "--bits", "16")
     assert code == 3, err
