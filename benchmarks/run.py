@@ -18,6 +18,7 @@ SECTIONS = {
     "invariants": ("benchmarks.invariants", "Invariants"),
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
+    "rawtherapee": ("benchmarks.rawtherapee", "RawTherapee"),
 }
 HEAD = """# Benchmarks
 
