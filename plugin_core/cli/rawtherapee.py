@@ -11,6 +11,8 @@ import click
 
 from plugin_core.cli.connect import ServerChoice, server_options, server_part
 from plugin_core.cli.exit_codes import ExitCode, exit_code, worst
+from plugin_core.cli.inputs import Job
+from plugin_core.cli.progress import Report, make_report
 from plugin_core.client.errors import ServerError, ServerLost
 from plugin_core.errors import IspError, OptionError
 from plugin_core.rpc.formats import RAW_ENDINGS
@@ -93,13 +95,13 @@ def attach(
     if sidecar and len(sources) > 1:
         raise OptionError(f"--sidecar {sidecar}: is for one photograph, found {len(sources)}", "BAD_OPTION")
     if art:
-        return _each(sources, lambda source: click.echo(os.fsencode(mark_for_art(source, wish))))
+        return _each(sources, lambda source, _: click.echo(os.fsencode(mark_for_art(source, wish))))
     where = Sidecar(sidecar, profile, new_sidecar)
     with ServerChoice(server, tls_root, token_file).connect(_note) as client:
 
-        def one(source: Path) -> None:
-            done = attach_one(client, source, wish, where, force)
-            _say_restored(source, done.restored, done.reason, done.notes)
+        def one(source: Path, report: Report) -> None:
+            done = attach_one(client, source, wish, where, force, report.step)
+            _say_restored(report, source, done.restored, done.reason, done.notes)
             click.echo(os.fsencode(done.result))
 
         return _each(sources, one)
@@ -111,9 +113,9 @@ def detach(inputs: tuple[Path, ...]) -> int:
     """Take it back: residual, restored DNG and record go, the sidecar is as it was."""
     from adapters.rawtherapee.attach import detach as detach_one
 
-    def one(source: Path) -> None:
+    def one(source: Path, report: Report) -> None:
         for note in detach_one(source):
-            _note(note)
+            report.note(note)
 
     return _each(_sources(inputs), one)
 
@@ -162,9 +164,9 @@ def render(
     wish = _wish(model, strength, luma, chroma)
     with ServerChoice(server, tls_root, token_file).connect(_note) as client:
 
-        def one(source: Path) -> None:
-            done = render_one(client, source, targets[source], wish, style, force)
-            _say_restored(source, done.restored, done.reason, done.notes)
+        def one(source: Path, report: Report) -> None:
+            done = render_one(client, source, targets[source], wish, style, force, report.step)
+            _say_restored(report, source, done.restored, done.reason, done.notes)
             click.echo(os.fsencode(targets[source]))
 
         return _each(sources, one)
@@ -256,18 +258,23 @@ def _note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _each(sources: Iterable[Path], work: Callable[[Path], None]) -> int:
+def _each(sources: list[Path], work: Callable[[Path, Report], None]) -> int:
     """Works through the photographs, going on after a bad one. Returns the most urgent exit code."""
     codes: list[ExitCode] = []
-    for source in sources:
-        try:
-            work(source)
-        except (IspError, ServerError) as error:
-            named = error.message if source.name in error.message else f"{source}: {error.message}"
-            _note(f"neural-isp: {named}")
-            codes.append(exit_code(error))
-            if isinstance(error, ServerLost):
-                break
+    report = make_report(None)
+    try:
+        for index, source in enumerate(sources, 1):
+            job = Job(source, source)
+            report.start(job, index, len(sources))
+            try:
+                work(source, report)
+            except (IspError, ServerError) as error:
+                codes.append(exit_code(error))
+                report.failed(job, error.message, error.reason, codes[-1])
+                if isinstance(error, ServerLost):
+                    break
+    finally:
+        report.close()
     return int(worst(codes))
 
 
@@ -310,15 +317,15 @@ def _targets(sources: list[Path], out: str, suffix: str, folder: bool) -> dict[P
     return targets
 
 
-def _say_restored(source: Path, restored: Restored, reason: str, notes: Iterable[str]) -> None:
+def _say_restored(report: Report, source: Path, restored: Restored, reason: str, notes: Iterable[str]) -> None:
     """One line of what was made, the reason where it was no residual, and notes."""
     work = ", from the cache" if restored.from_cache else ""
     model = (
         f"{restored.model_id} {restored.model_version}, {restored.device}{work}" if restored.model_id else "no network"
     )
     kind = f"residual, {restored.residual.encoding}" if restored.residual and not reason else "restored DNG"
-    _note(f"{source.name}: {restored.megapixels:.1f} MP in {restored.client_seconds:.1f} s ({model}; {kind})")
+    report.note(f"{source.name}: {restored.megapixels:.1f} MP in {restored.client_seconds:.1f} s ({model}; {kind})")
     if reason:
-        _note(f"{source.name}: a restored DNG, for {reason}")
+        report.note(f"{source.name}: a restored DNG, for {reason}")
     for note in notes:
-        _note(f"{source.name}: note: {note}")
+        report.note(f"{source.name}: note: {note}")

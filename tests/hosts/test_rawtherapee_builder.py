@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_install_keeps_the_other_options(place: Place) -> None:
     assert "--force" in err or "running" in err
     assert options.read_bytes() == own
     assert sorted(path.name for path in place.settings.iterdir()) == ["options"]
+
+
+def test_a_running_rawtherapee_would_overwrite_its_options(place: Place, tmp_path: Path) -> None:
+    program = Path(shutil.copy(shutil.which("sleep") or "/bin/sleep", tmp_path / "rawtherapee"))
+    before = (place.settings / "options").read_bytes()
+    with subprocess.Popen([program, "300"]) as running:
+        code, _, err = place.isp("install")
+        running.kill()
+    assert code == 2
+    assert "RawTherapee is running" in err
+    assert (place.settings / "options").read_bytes() == before
 
 
 def test_art_s_files(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from adapters.rawtherapee import keyfile, probe
 from adapters.rawtherapee.attach import Sidecar, attach, detach
 from adapters.rawtherapee.names import record_path, residuals_of, sidecar_path
 from adapters.rawtherapee.record import Wish, read_record
+from plugin_core.cli.inputs import plan
 from plugin_core.client import Client
-from plugin_core.errors import FileFormatError, IspError, OptionError
+from plugin_core.errors import FileFormatError, IspError, NoModelError, OptionError
 from tests.builders import make_frame, write_cfa_dng
 from tests.hosts.rawtherapee import Place, make_place
 
@@ -176,6 +177,31 @@ def test_restored_dng_and_back(client: Client, source: Path) -> None:
     attach(client, source, Wish(strength=0.5))
     detach(source)
     assert contents(source.parent) == before
+
+
+def test_forced_over_a_dark_frame_the_copy_has_none(client: Client, source: Path) -> None:
+    write_cfa_dng(source, make_frame(160, 224, black=0))
+    sidecar_path(source).write_bytes(EDITED.replace(b"DarkFrame=\r", b"DarkFrame=/darks/a.ARW\r"))
+    attached = attach(client, source, Wish(), force=True)
+    assert sidecar_path(attached.result).read_bytes() == EDITED
+
+
+def test_by_another_sidecar(client: Client, source: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.pp3"
+    elsewhere.write_bytes(EDITED)
+    attached = attach(client, source, Wish(), Sidecar(elsewhere))
+    assert keyfile.get(elsewhere.read_bytes(), "RAW", "DarkFrame") == str(attached.result)
+    attach(client, source, Wish())
+    assert elsewhere.read_bytes() == EDITED
+    detach(source)
+    assert sorted(contents(source.parent)) == [source.name]
+
+
+def test_a_residual_is_no_photograph(client: Client, source: Path, tmp_path: Path) -> None:
+    residual = attach(client, source, Wish()).result
+    with pytest.raises(NoModelError, match="not a photograph"):
+        client.denoise(residual, tmp_path / "x.dng")
+    assert [job.source for job in plan([source.parent], str(tmp_path / "out")).jobs] == [source]
 
 
 def test_refusals_leave_nothing(
