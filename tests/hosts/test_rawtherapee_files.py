@@ -284,6 +284,7 @@ def test_a_batch_of_30_with_one_bad_file(client: Client, place: Place, tmp_path:
     assert out == expected
     assert sorted(map(str, (tmp_path / "out").iterdir())) == expected
     assert "07.dng" in err
+    assert err.splitlines()[-1] == "29 restored, 1 failed"
     assert "20.dng: a restored DNG" in err
     assert contents(folder) == before
     code, out, err = place.isp("render", folder / "00.dng", "-o", tmp_path / "out" / "00.tif")
