@@ -22,6 +22,7 @@ SECTIONS = {
     "gallery": ("benchmarks.gallery", "Crops"),
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
+    "rawtherapee": ("benchmarks.rawtherapee", "RawTherapee"),
 }
 HEAD = """# Benchmarks
 

@@ -25,7 +25,14 @@ from adapters.rawtherapee.record import (
     write_file,
     write_record,
 )
-from adapters.rawtherapee.sidecar import check_free, names_ours, read_sidecar, restore_sidecar, set_dark_frame
+from adapters.rawtherapee.sidecar import (
+    check_free,
+    names_ours,
+    read_sidecar,
+    restore_sidecar,
+    set_dark_frame,
+    without_dark_frame,
+)
 from plugin_core.client.client import Client
 from plugin_core.client.values import DenoiseOptions, Output, ProgressCallback, Restored
 from plugin_core.errors import NoModelError, OptionError
@@ -122,6 +129,8 @@ def attach(
         if record is not None and record.kind == "restored":
             _drop(source, record)
             record = None
+        if record is not None and record.sidecar is not None and source.parent / record.sidecar.path != path:
+            restore_sidecar(source, record.sidecar)  # it was attached by another one
         result = source.with_name(residual_name(source, restored.sha256))
         if not _holds(result, restored):
             write_file(result, restored.dng)
@@ -198,6 +207,7 @@ def _put_restored(source: Path, sidecar: Path, dng: bytes, record: Record | None
     state = record.sidecar if record else None
     copy, edits = sidecar_path(result), read_sidecar(sidecar)
     if edits is not None and not copy.exists():
+        edits = without_dark_frame(edits)
         write_file(copy, edits)
         state = SidecarState(copy.name, None, sha256(edits))
     write_record(source, replace(made, result=result.name, sidecar=state))

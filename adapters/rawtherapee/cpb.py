@@ -77,8 +77,6 @@ def build(request: Request, limit_s: float, attach_options: list[str]) -> str:
     Returns what happened, in one line. attach_options: of `neural-isp rawtherapee attach`.
     Raises OptionError or LimitError only where not even the default profile could be written.
     """
-    with contextlib.suppress(OSError):
-        record_path(request.image).unlink(missing_ok=True)  # "Reset to default" starts anew
     if request.default is not None:
         content = host.profile_at(request.default).content
     else:
@@ -86,6 +84,8 @@ def build(request: Request, limit_s: float, attach_options: list[str]) -> str:
     write_file(request.sidecar, content)
     if not request.restorable:
         return f"{request.image.name}: left as it is"
+    with contextlib.suppress(OSError):
+        record_path(request.image).unlink(missing_ok=True)  # "Reset to default" starts anew
     log = runtime_directory() / "rawtherapee-cpb.log"
     try:
         process = _start(request, attach_options, log)

@@ -17,6 +17,7 @@ __all__ = [
     "Profile",
     "default_profile",
     "find_cli",
+    "installation",
     "neutral",
     "option",
     "profile_at",
@@ -49,10 +50,17 @@ def version() -> str:
     """RawTherapee's version, such as "5.9"; "" if it doesn't say. Raises OptionError where it is not installed."""
     try:
         said = subprocess.run([find_cli(), "-v"], capture_output=True, text=True, timeout=60, check=False).stdout
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     match = re.search(r"version ([\w.+-]+)", said)
     return match[1].rstrip(".,") if match else ""
+
+
+def installation() -> str:
+    """What changes with every other RawTherapee, found without starting it. Raises OptionError without one."""
+    program = Path(find_cli()).resolve()
+    found = program.stat()
+    return f"{program} {found.st_size} {found.st_mtime_ns}"
 
 
 def settings_folder() -> Path:

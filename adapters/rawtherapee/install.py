@@ -45,9 +45,9 @@ def install(force: bool) -> list[str]:
             f"RawTherapee already has a profile builder ({before}); --force replaces it until --undo", "BUILDER_IN_USE"
         )
     command = shlex.join([*program(), "rawtherapee", "cpb"])
-    changed = keyfile.with_keys(content or b"", GROUP, {PATH: command, KEYS: "0"})
-    if changed == content:
+    if before == command or before.startswith(f"{command} "):  # perhaps with options of the user's
         return [f"{path}: calls neural-isp already"]
+    changed = keyfile.with_keys(content or b"", GROUP, {PATH: command, KEYS: "0"})
     _make(folder)
     if not backup.exists():
         write_file(backup, content or b"")

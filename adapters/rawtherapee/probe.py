@@ -1,4 +1,4 @@
-"""Which part of the sensor frame RawTherapee uses of a camera's files: asked once per camera and version, then known.
+"""Which part of the sensor frame RawTherapee uses of a camera's files: asked once per camera and release, then known.
 
 A dark frame of another size is ignored without a word, and its own table of cameras may crop differently than LibRaw.
 """
@@ -92,7 +92,7 @@ def host_area(source: Path, report: ResidualReport) -> tuple[int, ...]:
     """The area that RawTherapee uses of this camera's frames, from memory or by asking it; () if it can't be known."""
     path = cache_directory() / "rawtherapee.json"
     try:
-        release = host.version()
+        release = host.installation()
     except IspError:
         return ()
     key = "|".join([release, report.make, report.model, "x".join(map(str, report.frame_size))])

@@ -10,7 +10,7 @@ from adapters.rawtherapee.names import is_ours, sidecar_path
 from adapters.rawtherapee.record import SidecarState, sha256, write_file
 from plugin_core.errors import OptionError
 
-__all__ = ["check_free", "names_ours", "read_sidecar", "restore_sidecar", "set_dark_frame"]
+__all__ = ["check_free", "names_ours", "read_sidecar", "restore_sidecar", "set_dark_frame", "without_dark_frame"]
 
 GROUP, DARK, AUTO = "RAW", "DarkFrame", "DarkFrameAuto"
 
@@ -43,6 +43,12 @@ def check_free(path: Path, content: bytes | None) -> None:
 def names_ours(content: bytes) -> bool:
     """True if the sidecar's dark frame is a residual of ours."""
     return is_ours(keyfile.get(content, GROUP, DARK) or "")
+
+
+def without_dark_frame(content: bytes) -> bytes:
+    """The profile without a dark frame of any kind: for a DNG from which the noise is gone."""
+    dark, auto = keyfile.get(content, GROUP, DARK), (keyfile.get(content, GROUP, AUTO) or "").lower()
+    return keyfile.with_keys(content, GROUP, {DARK: "", AUTO: "false"}) if dark or auto == "true" else content
 
 
 def set_dark_frame(

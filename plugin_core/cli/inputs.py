@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from plugin_core.errors import OptionError
 from plugin_core.rpc.formats import RAW_ENDINGS
 
 __all__ = ["Job", "Plan", "plan"]
+
+RESIDUAL = re.compile(r"\.nisp-[0-9a-f]{8}\.dng$")  # what adapters/rawtherapee puts beside a photograph
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def _walk(folder: Path, output: Path, recursive: bool, notes: list[str]) -> Iter
             f for f in folders if recursive and not f.startswith(".") and (here / f).resolve() != results
         )
         raws = sorted(n for n in names if not n.startswith(".") and Path(n).suffix.lower() in RAW_ENDINGS)
+        raws = [n for n in raws if not RESIDUAL.search(n)]
         originals = {Path(n).stem for n in raws if Path(n).suffix.lower() != ".dng"}
         for name in raws:
             path = here / name

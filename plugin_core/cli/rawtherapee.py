@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from plugin_core.cli.connect import ServerChoice, server_options, server_part
-from plugin_core.cli.exit_codes import ExitCode, exit_code, worst
-from plugin_core.client.errors import ServerError, ServerLost
-from plugin_core.errors import IspError, OptionError
-from plugin_core.rpc.formats import RAW_ENDINGS
+from plugin_core.cli.exit_codes import ExitCode
+from plugin_core.cli.photographs import each, say_restored, sources_of, targets_of
+from plugin_core.cli.progress import Report
+from plugin_core.errors import OptionError
 
 if TYPE_CHECKING:
     from adapters.rawtherapee.record import Wish
-    from plugin_core.client.values import Restored
 
 __all__ = ["rawtherapee"]
 
@@ -89,20 +88,20 @@ def attach(
     from adapters.rawtherapee.attach import attach as attach_one
 
     wish = _wish(model, strength, luma, chroma)
-    sources = _sources(inputs)
+    sources = sources_of(inputs)
     if sidecar and len(sources) > 1:
         raise OptionError(f"--sidecar {sidecar}: is for one photograph, found {len(sources)}", "BAD_OPTION")
     if art:
-        return _each(sources, lambda source: click.echo(os.fsencode(mark_for_art(source, wish))))
+        return each(sources, lambda source, _: click.echo(os.fsencode(mark_for_art(source, wish))))
     where = Sidecar(sidecar, profile, new_sidecar)
     with ServerChoice(server, tls_root, token_file).connect(_note) as client:
 
-        def one(source: Path) -> None:
-            done = attach_one(client, source, wish, where, force)
-            _say_restored(source, done.restored, done.reason, done.notes)
+        def one(source: Path, report: Report) -> None:
+            done = attach_one(client, source, wish, where, force, report.step)
+            say_restored(report, source, done.restored, done.reason, done.notes)
             click.echo(os.fsencode(done.result))
 
-        return _each(sources, one)
+        return each(sources, one)
 
 
 @rawtherapee.command(no_args_is_help=True)
@@ -111,11 +110,11 @@ def detach(inputs: tuple[Path, ...]) -> int:
     """Take it back: residual, restored DNG and record go, the sidecar is as it was."""
     from adapters.rawtherapee.attach import detach as detach_one
 
-    def one(source: Path) -> None:
+    def one(source: Path, report: Report) -> None:
         for note in detach_one(source):
-            _note(note)
+            report.note(note)
 
-    return _each(_sources(inputs), one)
+    return each(sources_of(inputs), one, summary=False)
 
 
 @rawtherapee.command(no_args_is_help=True)
@@ -156,18 +155,18 @@ def render(
     from adapters.rawtherapee.render import render as render_one
 
     find_cli()
-    sources = _sources(inputs)
-    targets = _targets(sources, out, suffix, folder=len(inputs) > 1 or inputs[0].is_dir())
+    sources = sources_of(inputs)
+    targets = targets_of(sources, out, suffix, folder=len(inputs) > 1 or inputs[0].is_dir())
     style = Style(profiles, not no_sidecar, bits or "", quality)
     wish = _wish(model, strength, luma, chroma)
     with ServerChoice(server, tls_root, token_file).connect(_note) as client:
 
-        def one(source: Path) -> None:
-            done = render_one(client, source, targets[source], wish, style, force)
-            _say_restored(source, done.restored, done.reason, done.notes)
+        def one(source: Path, report: Report) -> None:
+            done = render_one(client, source, targets[source], wish, style, force, report.step)
+            say_restored(report, source, done.restored, done.reason, done.notes)
             click.echo(os.fsencode(targets[source]))
 
-        return _each(sources, one)
+        return each(sources, one)
 
 
 @rawtherapee.command()
@@ -254,71 +253,3 @@ def art_load(source: Path, output: Path, server: str, tls_root: Path | None, tok
 
 def _note(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _each(sources: Iterable[Path], work: Callable[[Path], None]) -> int:
-    """Works through the photographs, going on after a bad one. Returns the most urgent exit code."""
-    codes: list[ExitCode] = []
-    for source in sources:
-        try:
-            work(source)
-        except (IspError, ServerError) as error:
-            named = error.message if source.name in error.message else f"{source}: {error.message}"
-            _note(f"neural-isp: {named}")
-            codes.append(exit_code(error))
-            if isinstance(error, ServerLost):
-                break
-    return int(worst(codes))
-
-
-def _sources(inputs: Iterable[Path]) -> list[Path]:
-    """The photographs: files as given, of folders their raw files that are no results of ours."""
-    from adapters.rawtherapee.names import is_ours
-
-    def found() -> Iterator[Path]:
-        for given in inputs:
-            if not given.is_dir():
-                yield given
-                continue
-            raws = [path for path in sorted(given.iterdir()) if path.suffix.lower() in RAW_ENDINGS]
-            raws = [
-                path for path in raws if path.is_file() and not path.name.startswith(".") and not is_ours(path.name)
-            ]
-            if not raws:
-                raise OptionError(f"{given}: no RAW files in this folder", "NO_INPUT")
-            yield from raws
-
-    return list(dict.fromkeys(found()))
-
-
-def _targets(sources: list[Path], out: str, suffix: str, folder: bool) -> dict[Path, Path]:
-    """Where each picture goes. Makes the folder. Raises OptionError where two would have one name."""
-    target = Path(out)
-    if not (folder or out.endswith(("/", os.sep)) or target.is_dir()):
-        return dict.fromkeys(sources, target)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"{target}: can't be made ({error.strerror})", "OUTPUT_UNWRITABLE") from error
-    targets = {source: target / f"{source.stem}.{suffix}" for source in sources}
-    taken: dict[Path, Path] = {}
-    for source, picture in targets.items():
-        if picture in taken:
-            text = f"{taken[picture]} and {source} would both be written to {picture}; nothing was done"
-            raise OptionError(text, "SAME_OUTPUT")
-        taken[picture] = source
-    return targets
-
-
-def _say_restored(source: Path, restored: Restored, reason: str, notes: Iterable[str]) -> None:
-    """One line of what was made, the reason where it was no residual, and notes."""
-    work = ", from the cache" if restored.from_cache else ""
-    model = (
-        f"{restored.model_id} {restored.model_version}, {restored.device}{work}" if restored.model_id else "no network"
-    )
-    kind = f"residual, {restored.residual.encoding}" if restored.residual and not reason else "restored DNG"
-    _note(f"{source.name}: {restored.megapixels:.1f} MP in {restored.client_seconds:.1f} s ({model}; {kind})")
-    if reason:
-        _note(f"{source.name}: a restored DNG, for {reason}")
-    for note in notes:
-        _note(f"{source.name}: note: {note}")

@@ -9,6 +9,7 @@ import rawpy
 
 from plugin_core.errors import NoModelError
 from plugin_core.io.dng_tags import DngTags
+from plugin_core.io.source_file import RESIDUAL_CAMERA
 
 __all__ = ["refuse_by_signature", "refuse_colors", "refuse_dng", "refuse_frames", "refused"]
 
@@ -44,7 +45,9 @@ def _is_rotated_superccd(path: Path, head: bytes) -> bool:
 
 
 def refuse_dng(dng: DngTags, name: str) -> None:
-    """Raises NoModelError for DNGs with several frames, a staggered mosaic or other colours."""
+    """Raises NoModelError for residuals and for DNGs with several frames, a staggered mosaic or other colours."""
+    if dng.unique_camera_model == RESIDUAL_CAMERA:
+        raise refused(name, "a residual that neural-isp made for RawTherapee, not a photograph")
     if dng.frames > 1:
         raise refused(name, f"{dng.frames} frames in one file (pixel shift or burst); single exposures only")
     if dng.cfa_layout != 1:

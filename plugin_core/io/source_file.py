@@ -11,6 +11,7 @@ from plugin_core.frame import LinearImage, RawFrame
 __all__ = [
     "NAMESPACE",
     "PREFIX",
+    "RESIDUAL_CAMERA",
     "Check",
     "CheckGroup",
     "FileDescription",
@@ -24,6 +25,8 @@ __all__ = [
 # Our XMP properties: what results say of their making.
 NAMESPACE = "https://neural-isp.org/ns/1.0/"
 PREFIX = "nisp"
+# UniqueCameraModel of a residual, which is no photograph to restore.
+RESIDUAL_CAMERA = "neural-isp residual"
 
 TagValue = int | float | str | bytes | tuple[int | float, ...]
 

@@ -17,12 +17,12 @@ from plugin_core.io.atomic import atomic_write
 from plugin_core.io.dng_build import ExtraTag
 from plugin_core.io.encode import encode_float_tiles, encode_tiles, tile_side
 from plugin_core.io.residual import Encoding, HostResidual
-from plugin_core.io.source_file import NAMESPACE, PREFIX
+from plugin_core.io.source_file import NAMESPACE, PREFIX, RESIDUAL_CAMERA
 from plugin_core.io.write_dng import WriteReport, patch_photometric
 
 __all__ = ["write_residual"]
 
-MAKE, MODEL = "neural-isp", "residual"  # a camera's own name would bring RawTherapee's crop for it
+MAKE, MODEL = RESIDUAL_CAMERA.split()  # a camera's own name would bring RawTherapee's crop for it
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL = 1, 2, 3, 4, 5, 10
 FLOAT_PREDICTOR = 3
 XMP = (
@@ -100,7 +100,7 @@ def _ifd0_tags(name: str, encoding: Encoding, provenance: Mapping[str, str]) -> 
         (700, BYTE, len(xmp), xmp, True),
         (50706, BYTE, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
         (50707, BYTE, 4, bytes(backward), True),  # DNGBackwardVersion
-        (50708, ASCII, 0, f"{MAKE} {MODEL}", True),  # UniqueCameraModel
+        (50708, ASCII, 0, RESIDUAL_CAMERA, True),  # UniqueCameraModel
         (50721, SRATIONAL, 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),  # ColorMatrix1: of no use
         (50778, SHORT, 1, 21, True),
     ]

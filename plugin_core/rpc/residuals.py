@@ -16,7 +16,7 @@ from plugin_core.rpc.v1 import restoration_pb2 as pb
 
 __all__ = ["write_host_residual"]
 
-IS_LINEAR = "it is demosaiced already, and RawTherapee subtracts dark frames from mosaics"
+IS_LINEAR = "it is demosaiced already (linear DNG or sRAW), and RawTherapee subtracts dark frames from mosaics"
 
 
 def write_host_residual(

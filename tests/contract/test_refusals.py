@@ -39,6 +39,11 @@ def onto_itself(raw: bytes, folder: Path) -> Iterator[pb.DenoiseRequest]:
     return requests(options=Options(output_path=path, overwrite=True), local_path=path)
 
 
+def residual(*host_area: int) -> Make:
+    """A good file, and its residual for a host that uses this area."""
+    return options(output=pb.OUTPUT_RESIDUAL, strength=0.0, residual=pb.ResidualOptions(host_area=host_area))
+
+
 NOISE = pb.NoiseParameters
 # class of error -> code, and name of the case -> (how to ask, reason; "" for any)
 CASES: dict[str, tuple[grpc.StatusCode, dict[str, tuple[Make, str]]]] = {
@@ -70,6 +75,9 @@ CASES: dict[str, tuple[grpc.StatusCode, dict[str, tuple[Make, str]]]] = {
             ),
             "output is the input": (onto_itself, "OUTPUT_IS_INPUT"),
             "both outputs alike": (outputs(output_path="x.tif", change_map_path="x.tif"), "SAME_OUTPUT_TWICE"),
+            "host area of 3 numbers": (residual(0, 0, 75), "OPTION_RANGE"),
+            "host area of nothing": (residual(0, 0, 75, 0), "OPTION_RANGE"),
+            "host area outside": (residual(2, 0, 75, 97), "OPTION_RANGE"),
             "map named .jpg": (outputs(change_map_path="m.jpg"), "CHANGE_MAP_FORMAT"),
         },
     ),
@@ -125,6 +133,18 @@ def test_cfa_output_of_a_linear_source(stub: Any, tmp_path: Path) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         denoise(stub, requests(content, Options(output=pb.OUTPUT_CFA)))
     assert details_of(caught.value)["ErrorInfo"].reason == "OUTPUT_KIND"
+
+
+def test_residual_of_a_linear_source(stub: Any, tmp_path: Path) -> None:
+    content = write_linear_dng(tmp_path / "l.dng", make_linear(40, 50)).read_bytes()
+    wanted = Options(output=pb.OUTPUT_RESIDUAL, strength=0.0)
+    with pytest.raises(grpc.RpcError) as caught:
+        denoise(stub, requests(content, wanted))
+    assert details_of(caught.value)["ErrorInfo"].reason == "RESIDUAL_UNSAFE"
+    wanted.residual.or_restored = True
+    report = denoise(stub, requests(content, wanted)).summary.residual
+    assert "demosaiced" in report.refusal
+    assert report.encoding == ""
 
 
 def test_mask_of_another_size(stub: Any, raw: Path) -> None:

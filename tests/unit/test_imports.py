@@ -38,14 +38,21 @@ ALSO: dict[str, set[str]] = {
     "cli.local_calibration": {"io", "noise"},
     # which files of a folder are RAW: one list for the server and for walks, constants only
     "cli.inputs": {"rpc.formats"},
-    "cli.rawtherapee": {"rpc.formats", "io.compare"},
+    "cli.photographs": {"rpc.formats"},
+    # `doctor` compares renders here, inside the command
+    "cli.rawtherapee": {"io.compare"},
     # `cache show` and `cache clear`, inside the commands
     "cli.cache": {"cache"},
     # `serve`, inside the command
     "cli.serve": {"rpc"},
 }
 # The commands of a host, whose work is done by its adapter, loaded when they run.
-HOST_COMMANDS = {"cli.darktable": {"adapters"}, "cli.darktable_lua": {"adapters"}, "cli.rawtherapee": {"adapters"}}
+HOST_COMMANDS = {
+    "cli.darktable": {"adapters"},
+    "cli.darktable_lua": {"adapters"},
+    "cli.photographs": {"adapters"},
+    "cli.rawtherapee": {"adapters"},
+}
 # A giant -> where it lives
 HOMES: dict[str, tuple[str, ...]] = {
     "rawpy": ("io",),
