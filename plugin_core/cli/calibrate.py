@@ -79,7 +79,8 @@ def calibrate(
 def calibration_text(found: Calibration) -> str:
     """What was found, as a person reads it."""
     size = f"{found.cfa}, {found.width} x {found.height}"
-    return "\n".join([f"{found.make} {found.model}, {size}", *(iso_text(entry) for entry in found.isos)])
+    camera = found.model if found.model.startswith(found.make) else f"{found.make} {found.model}"
+    return "\n".join([f"{camera}, {size}", *(iso_text(entry) for entry in found.isos)])
 
 
 def iso_text(entry: IsoCalibration) -> str:

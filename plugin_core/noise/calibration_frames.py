@@ -17,7 +17,8 @@ from plugin_core.errors import OptionError
 from plugin_core.frame import CfaKind, FloatArray, RawFrame
 from plugin_core.noise.calibration import IsoCalibration, Method, Sites
 from plugin_core.noise.calibration_file import MAX_SITES
-from plugin_core.noise.fit import Float64, nonnegative_pair, undo_clipping
+from plugin_core.noise.calibration_fit import PlaneFit, fit_plane
+from plugin_core.noise.fit import Float64, undo_clipping
 
 __all__ = ["PhotonTransfer", "mean_signal"]
 
@@ -29,10 +30,6 @@ DEAD_LEVEL = 10.0  # sigmas of signal that a flat needs to tell a dead photosite
 BRIGHTEST = 0.9  # of white: above that sensors bend
 DARKEST_WHITE = 0.02  # of white: a "dark" above that saw light
 PILE = 0.2  # share of photosites at the lowest value from which on black counts as clipped there
-BINS = 24  # levels of the fit, evenly spaced in the root of the signal
-LEAST_BLOCKS = 12  # in a bin
-CURVE_ERROR = 0.005  # of a point's variance, however many samples it has: no sensor is a straight line to less
-TRIM = 6.0  # sigmas of a block's variance
 
 
 @dataclass
@@ -139,7 +136,7 @@ class PhotonTransfer:
             ),
         )
 
-    def _fit(self, index: int, offset: Float64) -> _Fit:
+    def _fit(self, index: int, offset: Float64) -> PlaneFit:
         plane = self._planes[index]
         mine = [
             float(offset[r, c])
@@ -150,7 +147,7 @@ class PhotonTransfer:
         dark = None if plane.clipped and not all(np.isfinite(values)) else float(np.average(values, weights=weights))
         level = np.concatenate([part.ravel() for part in plane.level]).astype(np.float64) - float(np.mean(mine))
         variance = np.concatenate([part.ravel() for part in plane.variance]).astype(np.float64)
-        fit = _line(level, variance, plane.samples, dark, sum(weights))
+        fit = fit_plane(level, variance, plane.samples, dark, sum(weights))
         if fit is None:
             raise OptionError(
                 f"ISO {self._iso:g}: the flats have too few places that are neither black nor near white; "
@@ -236,60 +233,6 @@ def _flat_phase(first: FloatArray, second: FloatArray) -> tuple[FloatArray, Floa
     difference = first - np.float32(ratio) * second
     variance = difference.var(axis=axes, ddof=1) / np.float32(1 + ratio**2)
     return mean * np.float32((1 + ratio) / (1 + ratio**2)), variance, usable
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """variance = a * signal + b with the points that it goes through; scatter is their relative distance from it."""
-
-    a: float
-    b: float
-    signal: Float64
-    variance: Float64
-    scatter: float
-
-    @property
-    def brightest(self) -> float:
-        """Signal of the brightest point."""
-        return float(self.signal.max())
-
-
-def _line(level: Float64, variance: Float64, samples: int, dark: float | None, dark_samples: int) -> _Fit | None:
-    """A line through the means of blocks of like level and, where it is known, the dark variance."""
-    signal, height, error = _binned(level, variance, samples)
-    if not len(signal):
-        return None
-    if dark is not None:
-        signal, height = np.append(signal, 0.0), np.append(height, dark)
-        error = np.append(error, sqrt(2.0 / dark_samples + CURVE_ERROR**2))
-    predicted = np.maximum(height, 1e-30)
-    a = b = 0.0
-    for _ in range(8):
-        weight = 1.0 / (predicted * error)
-        a, b = nonnegative_pair(np.stack([signal * weight, weight], axis=1), height * weight)
-        predicted = np.maximum(a * signal + b, 1e-30)
-    scatter = float(np.sqrt(np.average((height / predicted - 1.0) ** 2, weights=1.0 / error**2)))
-    return _Fit(a, b, signal, height, scatter) if a > 0 else None
-
-
-def _binned(level: Float64, variance: Float64, samples: int) -> tuple[Float64, Float64, Float64]:
-    """Signal, variance and its relative error of each level that enough blocks have; outliers left out."""
-    lit = level > 0
-    level, variance = level[lit], variance[lit]
-    root = np.sqrt(level)
-    rows = []
-    if len(level):
-        index = np.minimum((root / (root.max() + 1e-12) * BINS).astype(np.intp), BINS - 1)
-        for place in range(BINS):
-            here = index == place
-            if np.count_nonzero(here) < LEAST_BLOCKS:
-                continue
-            middle = float(np.median(variance[here]))
-            kept = here & (variance < middle * (1 + TRIM * sqrt(2.0 / (samples - 1))))
-            count = np.count_nonzero(kept) * (samples - 1)
-            rows.append((level[kept].mean(), variance[kept].mean(), sqrt(2.0 / count + CURVE_ERROR**2)))
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T
-    return columns[0], columns[1], columns[2]
 
 
 def _span(frame: RawFrame) -> float:

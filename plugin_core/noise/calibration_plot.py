@@ -22,7 +22,10 @@ def to_svg(calibration: Calibration) -> str:
     """One file, panels side by side; both axes logarithmic, signal 1 is white."""
     panels = [panel(entry, index * WIDTH) for index, entry in enumerate(calibration.isos)]
     width, height = WIDTH * len(panels), HEIGHT + 24
-    title = escape(f"{calibration.make} {calibration.model}: variance = a * signal + b")
+    camera = f"{calibration.make} {calibration.model}"
+    if calibration.model.startswith(calibration.make):
+        camera = calibration.model
+    title = escape(f"{camera}: variance = a * signal + b")
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif"'

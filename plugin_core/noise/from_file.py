@@ -1,9 +1,8 @@
 """Which noise parameters a file gets: the user's calibration, its tag, its own pixels, the table, a default; in order.
 
-A calibration of this very camera at this ISO goes before the tag, which speaks for the model at large, often by the
-converter's own formula, and has been seen off by 2; photon transfer is good to a few per cent. But a calibration knows
-the camera, not what was done to the file since: where the tag says that far less noise is left than this camera can
-have, the file was denoised or averaged, and the tag is right.
+A calibration of this very camera at this ISO goes before the tag, which speaks for the model at large; photon transfer
+is good to a few per cent. But a calibration knows the camera, not what was done to the file since: where the tag says
+that far less noise is left than this camera can have, the file was denoised or averaged, and the tag is right.
 """
 
 from __future__ import annotations

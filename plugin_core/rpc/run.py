@@ -132,6 +132,7 @@ class Run:
         warnings: tuple[str, ...] = ()
         if calibration is not None:
             calibrated, warnings = given(calibration.calibration, calibration.name, image)
+            said = calibrated.profile  # the request's word, whatever the file's tag says
         elif said is None:
             calibrated, warnings = self.rooms.profiles.find(image)
         chosen = choose(image, said, calibrated.profile if calibrated is not None else None)

@@ -157,7 +157,7 @@ def _calibration(options: pb.DenoiseOptions) -> NamedCalibration | None:
         return None
     if options.HasField("noise"):
         raise OptionError("both noise parameters and a noise calibration are given; expected one", "BAD_NOISE_PROFILE")
-    name, text = options.noise_calibration.name or "noise calibration", options.noise_calibration.text
+    name, text = options.noise_calibration.name or "the request", options.noise_calibration.text
     return NamedCalibration(from_text(text, name), name, hashlib.sha256(text.encode()).hexdigest())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -64,10 +65,12 @@ class Place:
     def end_server(self) -> None:
         """Ends this place's processes, politely first."""
         for process in self.processes():
-            process.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):  # the worker leaves by itself when its server has gone
+                process.terminate()
         _, alive = psutil.wait_procs(self.processes(), timeout=10)
         for process in alive:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @contextmanager
@@ -80,6 +83,7 @@ def place_of_its_own() -> Iterator[Place]:
         patch.setenv("XDG_RUNTIME_DIR", str(place.runtime))
         patch.setenv("TMPDIR", str(place.spool))
         patch.setenv("NEURAL_ISP_CACHE", str(place.cache))
+        patch.setenv("NEURAL_ISP_PROFILES", str(place.folder / "profiles"))
         try:
             yield place
         finally:

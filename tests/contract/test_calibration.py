@@ -198,3 +198,7 @@ def test_the_tag_of_a_restored_file_is_not_overruled(run: Run, frames: Path, tmp
     left = NoiseProfile((A / 50,) * 3, (B / 50,) * 3, NoiseSource.TAG)
     path = write(tmp_path / "restored.dng", replace(shot(0.2, 800.0, 5), noise_profile=left))
     assert noise_of(run, path)["source"] == "dng_noise_profile"
+    mine = calibrate(run, frames, "-o", tmp_path / "mine.json")
+    for options, source in (((), "dng_noise_profile"), (("--noise-profile", mine), "calibration")):
+        assert run("denoise", path, "-o", tmp_path / "again.dng", "--force", *options).code == 0
+        assert provenance(tmp_path / "again.dng")["NoiseSource"] == source
