@@ -38,7 +38,17 @@ CONFIG_MACROS = (
     'SHARED_MODULE_SUFFIX ".so"',
 )
 # as distributions build it; each changes the layout of structures or what headers declare
-FEATURES = "USE_LUA HAVE_GPHOTO2 HAVE_GRAPHICSMAGICK HAVE_OPENJPEG HAVE_OPENEXR HAVE_WEBP _GNU_SOURCE _RELEASE".split()
+FEATURES = (
+    "USE_LUA",
+    "HAVE_GPHOTO2",
+    "HAVE_GRAPHICSMAGICK",
+    "HAVE_OPENJPEG",
+    "HAVE_OPENEXR",
+    "HAVE_WEBP",
+    "_GNU_SOURCE",
+    "_RELEASE",
+)
+COMPILER = ("-std=gnu99", "-O3", "-fPIC", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wno-unknown-pragmas")
 
 
 def missing_tools() -> list[str]:
@@ -108,7 +118,7 @@ def _flags(darktable: Darktable, source: Path, folder: Path, extra_macros: Seque
     packages = [name for name in DEVELOPMENT_PACKAGES if name not in ("libgphoto2", "zlib")]
     cflags = run(["pkg-config", "--cflags", *packages], "BUILD_FAILED").split()
     return [
-        *"-std=gnu99 -O3 -fPIC -fopenmp -fvisibility=hidden -Wall -Wno-unknown-pragmas".split(),
+        *COMPILER,
         *(f"-D{macro}" for macro in macros),
         *(f"-I{path}" for path in headers),
         *cflags,

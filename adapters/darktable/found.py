@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +37,15 @@ def data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
 
 
-def run(command: list[str], reason: str, folder: Path | None = None, **environment: str) -> str:
+def run(
+    command: list[str], reason: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
     """What a program printed. Raises OptionError with the last line it said if it fails or is not there."""
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
             capture_output=True,
             text=True,
             errors="replace",

@@ -46,13 +46,13 @@ def fetch_source(darktable: Darktable, folder: Path) -> Path:
         f'Dir::State::Lists "{apt}/lists";\nDir::Cache "{apt}/cache";\nAPT::Sandbox::User "";\n'
     )
     environment = {"APT_CONFIG": str(apt / "apt.conf")}
-    run(["apt-get", "-q", "update"], "NO_SOURCE", **environment)
+    run(["apt-get", "-q", "update"], "NO_SOURCE", environment=environment)
     version = _source_version(darktable)
     run(
         ["apt-get", "-q", "source", "--download-only", "--tar-only", f"darktable={version}"],
         "NO_SOURCE",
         folder,
-        **environment,
+        environment=environment,
     )
     archives = sorted(folder.glob("darktable_*.orig.tar.*"))
     if not archives:

@@ -13,6 +13,7 @@ import click
 from plugin_core import __version__
 from plugin_core.cli.cache import cache
 from plugin_core.cli.completion import completion
+from plugin_core.cli.darktable import darktable
 from plugin_core.cli.denoise import denoise
 from plugin_core.cli.exit_codes import ExitCode, exit_code
 from plugin_core.cli.host_helper import host_helper
@@ -42,7 +43,7 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, completion, host_helper):
+for command in (denoise, info, verify, models, serve, cache, completion, darktable, host_helper):
     cli.add_command(command)
 
 

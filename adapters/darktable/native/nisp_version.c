@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+// for `neural-isp darktable doctor`, which reads it from the file
+__attribute__((used)) static const char _built_for[] = "NEURALISP-BUILT-FOR:" NEURALISP_DARKTABLE_VERSION;
+
 // darktable asks for this number before anything else and leaves a module alone that gives another one than its own.
 // The number alone is too weak: it stayed 23 while darktable's structures changed, and a module that reads them at the
 // wrong offsets crashes. So the module is for exactly the version it was compiled against.
