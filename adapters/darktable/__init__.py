@@ -1,1 +1,1 @@
-"""darktable: a Lua panel that restores selected RAW files to DNGs beside them."""
+"""darktable: the native module (native/, GPL-3.0-or-later) and the Lua panel (lua/); built, placed and checked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from plugin_core.client import Client, DenoiseOptions, connect_local
+from plugin_core.errors import OptionError
 from tests.builders import write_cfa_dng
+from tests.hosts.darktable_module import InstalledModule, run_command
 from tests.hosts.sources import scene_frame, write_plain_arw
 
 Restore = Callable[[str, float], tuple[Path, Path]]
@@ -37,6 +40,32 @@ def client() -> Iterator[Client]:
             process = local.server_info().pid
             yield local
             os.kill(process, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def darktable_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source tree of the installed darktable; skips where it can't be had or the module not be built."""
+    from adapters.darktable.build import missing_tools
+    from adapters.darktable.found import find_darktable
+    from adapters.darktable.source import fetch_source
+
+    if not shutil.which("darktable"):
+        pytest.skip("darktable is not installed")
+    if missing := missing_tools():
+        pytest.skip(f"not installed: {' '.join(missing)}")
+    try:
+        return fetch_source(find_darktable(), tmp_path_factory.mktemp("source"))
+    except OptionError as error:
+        pytest.skip(f"no source of darktable: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def module(darktable_source: Path, tmp_path_factory: pytest.TempPathFactory) -> InstalledModule:
+    """The darktable module, installed by the command into a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    done = run_command(home, "install", "--source", str(darktable_source))
+    assert done.returncode == 0, done.stderr
+    return InstalledModule(home, darktable_source)
 
 
 @pytest.fixture(scope="session")
