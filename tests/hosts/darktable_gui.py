@@ -18,7 +18,7 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["NEEDED", "Darktable", "running_darktable"]
+__all__ = ["TIMEOUT_S", "Darktable", "missing", "running_darktable"]
 
 NEEDED = ("darktable", "Xvfb", "xdotool")
 TIMEOUT_S = float(
@@ -172,7 +172,7 @@ def kill_all(process: psutil.Popen) -> None:
         for child in process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-    process.kill()
+        process.kill()
     process.wait()
 
 

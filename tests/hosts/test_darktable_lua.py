@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from adapters.darktable.lua_install import install_lua
 from tests.builders import write_cfa_dng, write_truncated
-from tests.hosts.darktable_gui import Darktable, missing, running_darktable
+from tests.hosts.darktable_gui import TIMEOUT_S, Darktable, missing, running_darktable
 from tests.hosts.render import EDIT, STEP
 from tests.hosts.sources import scene_frame
 
@@ -25,7 +26,9 @@ pytestmark = [
 
 PROGRAM = Path(sys.executable).with_name("neural-isp")
 BUTTON = (255, 0, 255)
-PAINT = "#neural-isp-denoise { background-color: #ff00ff; background-image: none; }"
+CROSS = (0, 255, 0)  # of darktable's own progress bar
+PAINT = """#neural-isp-denoise { background-color: #ff00ff; background-image: none; }
+#background-job-eventbox button { background-color: #00ff00; background-image: none; }"""
 IMAGES = "SELECT id, group_id, filename, flags & 7 FROM images ORDER BY filename"
 TAGS = "SELECT imgid, name FROM tagged_images JOIN data.tags ON tagid = tags.id"
 SELECTED = "SELECT COUNT(*) FROM selected_images"
@@ -122,26 +125,38 @@ def test_two_selected_images_are_restored_imported_and_grouped(pictures: Path, s
     assert {name: digest(pictures / name) for name in before} == before
 
 
-def test_cancel_ends_the_running_command_and_leaves_nothing(tmp_path: Path, settings: Path) -> None:
+def test_cancel_and_quit_end_the_running_command_and_leave_nothing(tmp_path: Path, settings: Path) -> None:
     pictures = tmp_path / "large"
     pictures.mkdir()
     write_cfa_dng(pictures / "LARGE.dng", scene_frame(height=2400, width=3600), metadata=True)
+
+    def results() -> list[str]:
+        return [path.name for path in pictures.iterdir() if "neural-isp" in path.name or "nisp" in path.name]
+
+    def start() -> list[psutil.Process]:
+        darktable.click(BUTTON)
+        darktable.wait(darktable.commands, "running command")
+        return darktable.commands()
+
     with running_darktable(settings, pictures, style=PAINT) as darktable:
         darktable.wait(lambda: darktable.find(BUTTON), "panel")
         darktable.wait(lambda: len(darktable.rows(IMAGES)) == 1, "imported folder")
         darktable.key("ctrl+a")
         darktable.wait(lambda: darktable.rows(SELECTED) == [(1,)], "selection")
-        darktable.click(BUTTON)
-        darktable.wait(darktable.commands, "running command")
-        running = darktable.commands()
-        darktable.click(BUTTON)
-        darktable.wait(lambda: said(darktable, "0 restored, cancelled"), "end of the batch")
-        assert not any(process.is_running() for process in running)
-        assert [path.name for path in pictures.iterdir() if "neural-isp" in path.name or "nisp" in path.name] == []
-        assert len(darktable.rows(IMAGES)) == 1
+        for times, place in enumerate((BUTTON, CROSS), 1):
+            running = start()
+            darktable.click(place)
+            cancelled = "neural isp: 0 restored, cancelled"
+            darktable.wait(lambda times=times: darktable.log.count(cancelled) == times, "end of the batch")  # type: ignore[misc]
+            assert not any(process.is_running() for process in running)
+            assert results() == []
 
-        darktable.click(BUTTON)
-        darktable.wait(darktable.commands, "second run, after the cancelled one")
+        running = start()
+        darktable.key("ctrl+q")
+        darktable.process.wait(TIMEOUT_S)
+        psutil.wait_procs(running, TIMEOUT_S)
+        assert not any(process.is_running() for process in running)
+        assert results() == []
 
 
 def test_start_on_a_single_image_and_work_in_darkroom(pictures: Path, settings: Path) -> None:

@@ -36,6 +36,7 @@ elseif dt.configuration.has_gui then -- luarc is also run by darktable-cli
   require("neural_isp/lib/settings").register()
   panel.register_shortcuts()
   panel.show()
+  dt.register_event("neural_isp_exit", "exit", require("neural_isp/lib/batch").stop)
   script.destroy = function()
     panel.hide()
     panel.destroy_shortcuts()

@@ -36,6 +36,12 @@ function batch.cancel()
   end
 end
 
+--- Ends everything at once: darktable is closing.
+function batch.stop()
+  batch.cancel()
+  process.stop_all()
+end
+
 local function paths_of(images)
   local paths = {}
   for index, image in ipairs(images) do

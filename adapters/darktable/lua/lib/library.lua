@@ -36,8 +36,16 @@ local function file_holds(path, text)
   return found
 end
 
-local function is_internal(tag)
-  return tag.name:sub(1, #INTERNAL) == INTERNAL
+--- The tags of an image that a person sees, by name. One that darktable is taking away just now has no name.
+local function visible_tags(image)
+  local found = {}
+  for _, tag in ipairs(image:get_tags()) do
+    local name = tag.name
+    if name and name:sub(1, #INTERNAL) ~= INTERNAL then
+      found[name] = tag
+    end
+  end
+  return found
 end
 
 --- The path of an image's file.
@@ -51,8 +59,8 @@ function library.refusal(image)
   if not image.is_raw and (image.is_ldr or image.is_hdr) then
     return image.filename .. ": not a raw image"
   end
-  for _, tag in ipairs(image:get_tags()) do
-    if tag.name:sub(1, #TAG) == TAG then
+  for name in pairs(visible_tags(image)) do
+    if name:sub(1, #TAG) == TAG then
       return image.filename .. ": is a result of neural-isp already"
     end
   end
@@ -74,15 +82,12 @@ end
 
 --- Gives the result the source's tags, and no others: the file may hold some that the person took off.
 local function carry_tags(source, result)
-  local wanted = {}
-  for _, tag in ipairs(source:get_tags()) do
-    if not is_internal(tag) then
-      wanted[tag.name] = true
-      dt.tags.attach(tag, result)
-    end
+  local wanted = visible_tags(source)
+  for _, tag in pairs(wanted) do
+    dt.tags.attach(tag, result)
   end
-  for _, tag in ipairs(result:get_tags()) do
-    if not is_internal(tag) and not wanted[tag.name] then
+  for name, tag in pairs(visible_tags(result)) do
+    if not wanted[name] then
       dt.tags.detach(tag, result)
     end
   end

@@ -73,12 +73,15 @@ function panel.start(operation)
     other.sensitive = other == button
   end
   button.label = "cancel"
-  batch.run(operation, dt.gui.action_images, options(), function(line)
+  local ok, problem = pcall(batch.run, operation, dt.gui.action_images, options(), function(line)
     widgets.status.label = line
   end)
   button.label = operation.label
   for _, other in pairs(buttons) do
     other.sensitive = true
+  end
+  if not ok then
+    error(problem, 0) -- darktable prints it
   end
 end
 

@@ -7,6 +7,7 @@ local words = require "neural_isp/lib/words"
 local process = {}
 
 local TICK_MS = 250
+local running = {} -- run -> true
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -18,37 +19,51 @@ local function read(path)
   return text
 end
 
+--- Tells a run's command to end, once: a second SIGTERM would cut the command's own clearing up short.
+local function stop(run)
+  local pid = read(run.pid_file):match("^(%d+)\n")
+  if pid and not run.told then
+    run.told = true
+    os.execute("kill -TERM " .. pid .. " 2>/dev/null")
+  end
+end
+
 --- Looks after a run from a second coroutine, since the first one waits for the command's end.
-local function watch(run, pid_file, err_file, tick)
+local function watch(run, tick)
   dt.control.dispatch(function()
     while not run.ended do
-      local stop = tick(read(err_file)) or dt.control.ending
-      local pid = read(pid_file):match("^(%d+)\n")
-      if stop and pid and not run.told then
-        run.told = true -- once: a second SIGTERM would cut the command's own clearing up short
-        os.execute("kill -TERM " .. pid .. " 2>/dev/null")
+      if tick(read(run.err_file)) then
+        stop(run)
       end
       dt.control.sleep(TICK_MS)
     end
   end)
 end
 
+--- Ends every running command: when darktable closes it stops coroutines and would wait for the command.
+function process.stop_all()
+  for run in pairs(running) do
+    stop(run)
+  end
+end
+
 --- Runs the words to their end and returns whether that went well, stdout and stderr.
 -- tick(stderr so far) is called a few times a second; when it returns true the command gets a SIGTERM.
 -- The shell becomes the command (exec), so its process id is the command's.
 function process.run(list, tick)
-  local pid_file, out_file, err_file = os.tmpname(), os.tmpname(), os.tmpname()
-  local run = { ended = false, told = false }
-  watch(run, pid_file, err_file, tick)
+  local run = { pid_file = os.tmpname(), out_file = os.tmpname(), err_file = os.tmpname(), ended = false, told = false }
+  running[run] = true
+  watch(run, tick)
   local status = dt.control.execute(string.format(
     "echo $$ >%s; exec %s </dev/null >%s 2>%s",
-    words.quote(pid_file), words.command_line(list), words.quote(out_file), words.quote(err_file)
+    words.quote(run.pid_file), words.command_line(list), words.quote(run.out_file), words.quote(run.err_file)
   ))
   run.ended = true
-  local out, err = read(out_file), read(err_file)
-  os.remove(pid_file)
-  os.remove(out_file)
-  os.remove(err_file)
+  running[run] = nil
+  local out, err = read(run.out_file), read(run.err_file)
+  os.remove(run.pid_file)
+  os.remove(run.out_file)
+  os.remove(run.err_file)
   return status == 0, out, err
 end
 
