@@ -45,7 +45,19 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, darktable, completion, host_helper):
+for command in (
+    denoise,
+    info,
+    verify,
+    calibrate,
+    models,
+    serve,
+    cache,
+    darktable,
+    rawtherapee,
+    completion,
+    host_helper,
+):
     cli.add_command(command)
 
 
