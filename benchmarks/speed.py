@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import report
+from benchmarks import peak, report
 from benchmarks.scenes import BLACK, LEVELS, PATTERNS, data_folder, frame_of
 from benchmarks.serving import PeakMemory, Server, serving
 from plugin_core.client.values import DenoiseOptions, Stage
@@ -181,32 +181,46 @@ def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], Floa
     return lambda: session.run(planes, colours, a, b), manifest.flops_per_photosite, manifest.parameters
 
 
+def timed(runners: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Seconds of REPEATS runs of each, in turn, after one that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for repeat in range(REPEATS + 1):
+        for name, run in runners.items():
+            began = time.perf_counter()
+            run()
+            if repeat:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
 def networks(models: list[str], side: int = 1152) -> str:
-    """The networks alone, in turn, one tile of the server's size each; ratio to PMRID."""
+    """The networks alone, in turn, one tile of the server's size each; against PMRID and the machine's peak."""
     threads = report.core_count()
     runners = {model: model_runner(model, side, threads) for model in models}
     try:
         runners["PMRID"] = pmrid_runner(side, threads)
     except FileNotFoundError as error:
         print(f"PMRID is not compared with: {error}")
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for repeat in range(REPEATS + 1):
-        for name, (run, _, _) in runners.items():
-            began = time.perf_counter()
-            run()
-            if repeat:
-                times[name].append(time.perf_counter() - began)
+    products = {kind: peak.product(kind, threads) for kind in ("float32", "int8")}
+    times = timed({**{name: run for name, (run, _, _) in runners.items()}, **products})
+    peaks = {kind: 2 * peak.SIDE**3 / min(times[kind]) for kind in products}
     area = side * side / 1e6
     base = statistics.median(times["PMRID"]) if "PMRID" in times else float("nan")
+    precisions = {package.manifest.id: package.manifest.precision for package in Registry(()).list()}
     rows = []
     for name, (_, flops, parameters) in runners.items():
         middle = statistics.median(times[name])
+        rate = flops * side**2 / middle
         rows.append([
-            name, f"{parameters / 1e6:.2f} M", f"{flops / 1e3:.1f}", f"{middle / area:.3f}",
-            f"{min(times[name]) / area:.3f}–{max(times[name]) / area:.3f}", f"{middle / base:.2f}",
+            name, precisions.get(name, "float32"), f"{parameters / 1e6:.2f} M", f"{flops / 1e3:.1f}",
+            f"{middle / area:.3f}", f"{min(times[name]) / area:.3f}–{max(times[name]) / area:.3f}",
+            f"{area / middle:.1f}", f"{middle / base:.2f}", f"{rate / 1e9:.0f}",
+            *(f"{100 * rate / peaks[kind]:.0f} %" for kind in products),
         ])  # fmt: skip
-    head = ("Network alone", "parameters", "GFLOP per MP", "s per MP", "range", "time against PMRID")
-    return report.table(head, rows)
+    head = ("Network alone", "precision", "parameters", "GFLOP per MP", "s per MP", "range", "MP/s",
+            "time against PMRID", "GFLOP/s", "of the float32 peak", "of the int8 peak")  # fmt: skip
+    measured = ", ".join(f"{kind} {value / 1e9:.0f} GFLOP/s" for kind, value in peaks.items())
+    return f"{PEAK.format(measured)}\n{report.table(head, rows)}"
 
 
 def section() -> str:
@@ -225,7 +239,11 @@ NOTE = (
     "is measured too. Memory is the peak over the server's process tree, sampled every 50 ms: PSS counts shared pages "
     "once, RSS in every process. `moving` is everything but queue, noise and network. "
 )
-ALONE = "Through ONNX Runtime in one process, in turn, one tile of 1152 x 1152 photosites:\n"
+ALONE = "Through ONNX Runtime in one process, in turn, one tile of 1152 x 1152 photosites."
+PEAK = (
+    f"The machine's matrix-product peak, the best of {REPEATS} products of {peak.SIDE} x {peak.SIDE} in the same run "
+    "and runtime: {}. Every multiply-add counts as two operations, in int8 too:\n"
+)
 LOAD = "Load average when it began: {} (0 is an idle machine).\n"
 
 if __name__ == "__main__":
