@@ -19,6 +19,7 @@ from plugin_core.errors import FileFormatError, LimitError, OptionError
 from plugin_core.frame import LinearImage, RawFrame, Source
 from plugin_core.io.dng_tags import DngTags, read_dng_tags
 from plugin_core.io.libraw import Allocate, check_pixels, copied, frame_of_dng, read_libraw, translated
+from plugin_core.io.lossless_jpeg import read_tiles
 from plugin_core.io.metadata import exposure, read_metadata
 from plugin_core.io.refuse import refuse_by_signature, refuse_dng
 from plugin_core.io.source_file import SourceFile
@@ -78,6 +79,8 @@ def read_raw(path: Path, name: str = "", limits: Limits | None = None, allocate:
     try:
         if dng is not None and dng.is_float:
             image, more = _read_float(path, name, dng, allocate, facts)
+        elif dng is not None and (samples := read_tiles(path, dng, allocate)) is not None:
+            image, more = frame_of_dng(samples, dng, name, facts), ()
         else:
             image, more, raw_tags = read_libraw(path, name, dng, limits, allocate, facts)
             metadata = replace(metadata, raw_tags=metadata.raw_tags + raw_tags)
