@@ -24,6 +24,7 @@ from plugin_core.rpc.formats import RAW_ENDINGS
 __all__ = ["RESET", "Request", "build", "read_request", "tell"]
 
 RESET = "restored now; to see it: file browser, Processing profile operations > Reset to default"
+LOG_BYTES = 1 << 20  # then it begins anew
 TELL_S = 5.0  # a notification that takes longer is not waited for
 
 
@@ -107,8 +108,9 @@ def _start(request: Request, options: list[str], log: Path) -> subprocess.Popen[
     """`attach` in a process and session of its own, which RawTherapee's end does not end."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "plugin_core.cli", "rawtherapee", "attach", str(request.image)]
-    command += ["--sidecar", str(request.sidecar), "--new-sidecar", "--force", *options]
-    with log.open("ab") as stream:
+    command += ["--sidecar", str(request.sidecar), "--new-sidecar", *options]
+    grown = log.exists() and log.stat().st_size > LOG_BYTES
+    with log.open("wb" if grown else "ab") as stream:
         stream.write(time.strftime("%Y-%m-%d %H:%M:%S ").encode() + os.fsencode(request.image) + b"\n")
         stream.flush()
         return subprocess.Popen(
