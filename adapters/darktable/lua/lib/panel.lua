@@ -77,6 +77,9 @@ function panel.start(operation)
   local ok, problem = pcall(batch.run, operation, dt.gui.action_images, options(), function(line)
     widgets.status.label = line
   end)
+  if batch.closing then
+    return
+  end
   button.label = operation.label
   for _, other in pairs(buttons) do
     other.sensitive = true
