@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -183,17 +184,16 @@ def _write_tiff(
 ) -> str:
     """The container: thumbnail in IFD 0, raw and JPEG preview in its SubIFDs. Returns the raw stream's SHA-256."""
     side = tile_side(raw.height, raw.width) if compression is Compression.LJPEG else 0
-    if side:
-        stream: list[bytes] = encode_tiles(raw.block, raw.height, raw.width, side)
-        layout: dict[str, Any] = {"tile": (side, side), "compression": 7}
-    else:
-        stream = [raw.block(0, 0, raw.height, raw.width).astype("<u2").tobytes()]
-        layout = {"rowsperstrip": raw.height, "compression": None}
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    for piece in stream:
-        sha256.update(piece)
-        md5.update(piece)
-    preview = render_preview(image)
+    with ThreadPoolExecutor(2) as beside:  # numpy, imagecodecs and hashlib let other threads run
+        rendering = beside.submit(render_preview, image)
+        if side:
+            stream: list[bytes] = encode_tiles(raw.block, raw.height, raw.width, side)
+            layout: dict[str, Any] = {"tile": (side, side), "compression": 7}
+        else:
+            stream = [raw.block(0, 0, raw.height, raw.width).astype("<u2").tobytes()]
+            layout = {"rowsperstrip": raw.height, "compression": None}
+        hashing = beside.submit(_digest, hashlib.md5(usedforsecurity=False), stream)
+        sha256, md5, preview = _digest(hashlib.sha256(), stream), hashing.result(), rendering.result()
     shape = (raw.height, raw.width) if raw.samples == 1 else (raw.height, raw.width, raw.samples)
     shared: dict[str, Any] = {"metadata": None, "software": None}
     with tifffile.TiffWriter(part, byteorder="<", bigtiff=False) as writer:
@@ -202,7 +202,7 @@ def _write_tiff(
             photometric="rgb",
             subfiletype=1,
             subifds=2,
-            extratags=ifd0_tags(image, metadata, md5.digest()),
+            extratags=ifd0_tags(image, metadata, md5),
             metadata=None,
             software="neural-isp",
         )
@@ -233,7 +233,13 @@ def _write_tiff(
         )
     if raw.photometric == "minisblack":
         patch_photometric(part)
-    return sha256.hexdigest()
+    return sha256.hex()
+
+
+def _digest(algorithm: Any, stream: Iterable[bytes]) -> bytes:
+    for piece in stream:
+        algorithm.update(piece)
+    return bytes(algorithm.digest())
 
 
 def patch_photometric(part: Path) -> None:
