@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +188,15 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"))
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--stop-after", type=float, default=0.0, help="seconds, then save and stop; resume later")
+    parser.add_argument("--start-from", default="", help="safetensors to go on from, also of a smaller shape")
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    Trainer(read_config(arguments.config), arguments.photos, arguments.out).run(arguments.stop_after)
+    config = read_config(arguments.config)
+    if arguments.start_from:
+        config = replace(config, start_from=arguments.start_from)
+    Trainer(config, arguments.photos, arguments.out).run(arguments.stop_after)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from plugin_core.config import runtime_directory
 from plugin_core.errors import IspError, OptionError
 from plugin_core.rpc.formats import RAW_ENDINGS
 
-__all__ = ["Request", "build", "read_request"]
+__all__ = ["RESET", "Request", "build", "read_request", "tell"]
 
+RESET = "restored now; to see it: file browser, Processing profile operations > Reset to default"
+LOG_BYTES = 1 << 20  # then it begins anew
 TELL_S = 5.0  # a notification that takes longer is not waited for
 
 
@@ -73,7 +75,7 @@ def read_request(path: Path) -> Request:
 def build(request: Request, limit_s: float, attach_options: list[str]) -> str:
     """Puts the default profile in place, and has the photograph attached to it within limit_s seconds.
 
-    What takes longer goes on in the background and is ready when the photograph's profile is reset in RawTherapee.
+    What takes longer goes on in the background; a message then says that the profile may be reset.
     Returns what happened, in one line. attach_options: of `neural-isp rawtherapee attach`.
     Raises OptionError or LimitError only where not even the default profile could be written.
     """
@@ -88,18 +90,17 @@ def build(request: Request, limit_s: float, attach_options: list[str]) -> str:
         record_path(request.image).unlink(missing_ok=True)  # "Reset to default" starts anew
     log = runtime_directory() / "rawtherapee-cpb.log"
     try:
-        process = _start(request, attach_options, log)
+        process = _start(request, [*attach_options, "--tell-after", f"{limit_s:g}"], log)
     except (OSError, IspError) as error:
         return f"{request.image.name}: could not be started ({error})"
     try:
         code = process.wait(limit_s)
     except subprocess.TimeoutExpired:
-        text = f"{request.image.name} is being restored. When that is done, reset its profile to see it"
-        _tell(f"{text} (File browser: Processing profile operations > Reset to default).")
+        tell(f"{request.image.name} is still being restored; it opens as shot until then.")
         return f"{request.image.name}: not done within {limit_s:g} s, goes on in the background"
     said = _last_line(log)
     if code:
-        _tell(said)
+        tell(said)
     return said
 
 
@@ -107,8 +108,9 @@ def _start(request: Request, options: list[str], log: Path) -> subprocess.Popen[
     """`attach` in a process and session of its own, which RawTherapee's end does not end."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "plugin_core.cli", "rawtherapee", "attach", str(request.image)]
-    command += ["--sidecar", str(request.sidecar), "--new-sidecar", "--force", *options]
-    with log.open("ab") as stream:
+    command += ["--sidecar", str(request.sidecar), "--new-sidecar", *options]
+    grown = log.exists() and log.stat().st_size > LOG_BYTES
+    with log.open("wb" if grown else "ab") as stream:
         stream.write(time.strftime("%Y-%m-%d %H:%M:%S ").encode() + os.fsencode(request.image) + b"\n")
         stream.flush()
         return subprocess.Popen(
@@ -121,7 +123,7 @@ def _start(request: Request, options: list[str], log: Path) -> subprocess.Popen[
         )
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
     """A notification on the desktop, where there is a program for it: RawTherapee shows nothing of what we say."""
     program = shutil.which("notify-send")
     if program:

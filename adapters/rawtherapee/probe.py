@@ -89,13 +89,17 @@ def parse(said: str) -> Seen | None:
 
 
 def host_area(source: Path, report: ResidualReport) -> tuple[int, ...]:
-    """The area that RawTherapee uses of this camera's frames, from memory or by asking it; () if it can't be known."""
+    """The area that RawTherapee uses of this camera's frames, from memory or by asking it; () if it can't be known.
+
+    report: of a residual over the area that the file itself says.
+    """
     path = cache_directory() / "rawtherapee.json"
     try:
         release = host.installation()
     except IspError:
         return ()
-    key = "|".join([release, report.make, report.model, "x".join(map(str, report.frame_size))])
+    sizes = [" ".join(map(str, values)) for values in (report.frame_size, report.host_area)]
+    key = "|".join([release, report.make, report.model, source.suffix.lower(), *sizes])
     known = _known(path)
     if key not in known:
         seen = look(source)

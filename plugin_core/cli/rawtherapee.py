@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +61,7 @@ def _wish(model: str, strength: float, luma: float, chroma: float) -> Wish:
 @click.option("-p", "--profile", type=click.Path(path_type=Path), help="How a new sidecar begins (default: as yours).")
 @click.option("--sidecar", type=click.Path(path_type=Path), help="The sidecar (default: IN.pp3).")
 @click.option("--new-sidecar", is_flag=True, hidden=True)
+@click.option("--tell-after", "tell_after_s", type=float, hidden=True)
 @click.option("--force", is_flag=True, help="Also over a dark frame of your own; detach brings it back.")
 @click.option("--art", is_flag=True, help="Only mark the photographs for ART's loader.")
 @wish_options
@@ -69,6 +71,7 @@ def attach(
     profile: Path | None,
     sidecar: Path | None,
     new_sidecar: bool,
+    tell_after_s: float | None,
     force: bool,
     art: bool,
     model: str,
@@ -86,7 +89,9 @@ def attach(
     """
     from adapters.rawtherapee.attach import Sidecar, mark_for_art
     from adapters.rawtherapee.attach import attach as attach_one
+    from adapters.rawtherapee.cpb import RESET, tell
 
+    began_s = time.monotonic()
     wish = _wish(model, strength, luma, chroma)
     sources = sources_of(inputs)
     if sidecar and len(sources) > 1:
@@ -100,6 +105,8 @@ def attach(
             done = attach_one(client, source, wish, where, force, report.step)
             say_restored(report, source, done.restored, done.reason, done.notes)
             click.echo(os.fsencode(done.result))
+            if tell_after_s is not None and time.monotonic() - began_s > tell_after_s:
+                tell(f"{source.name}: {RESET}")
 
         return each(sources, one)
 

@@ -40,14 +40,14 @@ def ifd0_tags(image: RawFrame | LinearImage, metadata: Metadata, unique_id: byte
     tags: list[ExtraTag] = [
         (50706, BYTE, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
         (50707, BYTE, 4, bytes((1, 1, 0, 0)), True),  # DNGBackwardVersion
-        (271, ASCII, 0, make, True),
-        (272, ASCII, 0, model, True),
-        (50708, ASCII, 0, metadata.unique_camera_model or f"{make} {model}", True),
+        (271, ASCII, 0, make.encode(), True),
+        (272, ASCII, 0, model.encode(), True),
+        (50708, ASCII, 0, (metadata.unique_camera_model or f"{make} {model}").encode(), True),
         (274, SHORT, 1, image.orientation, True),
         (50781, BYTE, 16, unique_id, True),  # RawDataUniqueID
     ]
     if metadata.original_name:
-        tags.append((50827, ASCII, 0, metadata.original_name, True))  # OriginalRawFileName
+        tags.append((50827, ASCII, 0, metadata.original_name.encode(), True))  # OriginalRawFileName: UTF-8, as DNG says
     if metadata.private_data:
         tags.append((50740, BYTE, len(metadata.private_data), metadata.private_data, True))
     copied = {tag.code for tag in metadata.ifd0_tags}

@@ -143,11 +143,11 @@ def test_cancel_and_quit_end_the_running_command_and_leave_nothing(tmp_path: Pat
         darktable.wait(lambda: len(darktable.rows(IMAGES)) == 1, "imported folder")
         darktable.key("ctrl+a")
         darktable.wait(lambda: darktable.rows(SELECTED) == [(1,)], "selection")
+        cancelled = "neural isp: 0 restored, cancelled"
         for times, place in enumerate((BUTTON, CROSS), 1):
             running = start()
             darktable.click(place)
-            cancelled = "neural isp: 0 restored, cancelled"
-            darktable.wait(lambda times=times: darktable.log.count(cancelled) == times, "end of the batch")  # type: ignore[misc]
+            darktable.wait(lambda times=times: darktable.log.count(cancelled) == times, "end of the batch")
             assert not any(process.is_running() for process in running)
             assert results() == []
 

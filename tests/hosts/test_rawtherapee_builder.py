@@ -81,13 +81,21 @@ def test_a_photograph_is_restored_on_opening(client: Client, place: Place, sourc
     assert sorted(path.name for path in source.parent.iterdir()) == [source.name]
 
 
-def test_too_slow_goes_on_in_the_background(client: Client, place: Place, source: Path) -> None:
-    code, _, err = place.isp("cpb", request_for(source), "--limit", "0")
+def test_too_slow_goes_on_in_the_background(client: Client, place: Place, source: Path, tmp_path: Path) -> None:
+    told, program = tmp_path / "told", tmp_path / "notify-send"
+    program.write_text(f'#!/bin/sh\necho "$2" >> "{told}"\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    code, _, err = place.isp("cpb", request_for(source), "--limit", "0", PATH=path)
     assert code == 0
     assert "goes on in the background" in err
     assert sidecar_path(source).read_bytes().startswith(DEFAULT)
     assert wait_for(lambda: record_path(source).exists())
     assert dark_frame(source) == next(residuals_of(source)).name
+    assert wait_for(lambda: len(told.read_text().splitlines()) == 2)
+    first, last = told.read_text().splitlines()
+    assert "still being restored" in first
+    assert "Reset to default" in last
 
 
 def test_a_failure_leaves_the_default_profile(client: Client, place: Place, source: Path, tmp_path: Path) -> None:

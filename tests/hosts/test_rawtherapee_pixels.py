@@ -51,7 +51,8 @@ def settings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_like_the_restored_dng(client: Client, place: Place, tmp_path: Path, case: str) -> None:
     least_db, given = CASES[case]
-    source = write_cfa_dng(tmp_path / "IMG_1.dng", scene_frame(**{"noise": QUIET, **given}))
+    name = "Zürich [1] 50%.dng" if case == "black 2048" else "IMG_1.dng"
+    source = write_cfa_dng(tmp_path / name, scene_frame(**{"noise": QUIET, **given}))
     attached = attach(client, source, Wish(), Sidecar(profile=place.neutral))
     assert (attached.reason, attached.result.parent) == ("", tmp_path)
     restored = client.denoise(source, tmp_path / "restored.dng").path

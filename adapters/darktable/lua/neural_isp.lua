@@ -34,8 +34,7 @@ elseif dt.configuration.running_os == "windows" then
 elseif dt.configuration.has_gui then -- luarc is also run by darktable-cli
   local panel = require "neural_isp/lib/panel"
   require("neural_isp/lib/settings").register()
-  panel.register_shortcuts()
-  panel.show()
+  panel.start_later()
   dt.register_event("neural_isp_exit", "exit", require("neural_isp/lib/batch").stop)
   script.destroy = function()
     panel.hide()

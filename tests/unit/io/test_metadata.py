@@ -109,6 +109,14 @@ def test_colour_tags_of_a_dng_are_copied_verbatim(rewrite: Rewrite, tmp_path: Pa
     assert open_tags(tmp_path / "out.dng").text("Exif.Photo.LensSpecification") == "50/1 50/1 18/10 18/10"
 
 
+def test_a_name_beyond_ascii_is_utf_8(rewrite: Rewrite, tmp_path: Path) -> None:
+    source = write_cfa_dng(tmp_path / "Zürich – 写真.dng", make_frame())
+    rewrite(source)
+    content = (tmp_path / "out.dng").read_bytes()
+    assert b"Z\xc3\xbcrich \xe2\x80\x93 \xe5\x86\x99\xe7\x9c\x9f.dng\0" in content  # OriginalRawFileName
+    assert "Zürich – 写真.dng" in open_tags(tmp_path / "out.dng").packet  # PreservedFileName
+
+
 def test_names_and_provenance(rewrite: Rewrite, tmp_path: Path) -> None:
     source = write_cfa_dng(tmp_path / "DSC 0001.dng", make_frame(make="SONY", model="ILCE-7M3"))
     back = rewrite(source)

@@ -237,7 +237,11 @@ def test_no_descriptor_and_no_memory_is_left_behind(tmp_path: Path) -> None:
             worker.read(path)
             with pytest.raises(FileFormatError):
                 worker.read(Path(__file__))
-        assert [process.num_fds() for process in both] == before
+        # the worker closes the memory of an answer after sending it: it may still be about to, now as before
+        give_up_s = time.monotonic() + 20
+        while any(process.num_fds() > most for process, most in zip(both, before, strict=True)):
+            assert time.monotonic() < give_up_s, "one descriptor a read would be 20 by now"
+            time.sleep(0.05)
 
 
 def test_owners_do_not_import_the_parsers() -> None:

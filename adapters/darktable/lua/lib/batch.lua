@@ -9,7 +9,9 @@ local process = require "neural_isp/lib/process"
 local settings = require "neural_isp/lib/settings"
 local words = require "neural_isp/lib/words"
 
-local batch = { running = nil }
+-- running: what is at work. closing: darktable is on its way out, and its window must not be touched any more: a call
+-- would wait for it with the Lua lock held, and darktable for the lock.
+local batch = { running = nil, closing = false }
 
 local MOST_RESULTS = 99 -- of one source with different options
 -- The stages of a job in words, and where each lies within it as shares of the time: that only moves the bar.
@@ -38,6 +40,7 @@ end
 
 --- Ends everything at once: darktable is closing.
 function batch.stop()
+  batch.closing = true
   batch.cancel()
   process.stop_all()
 end
@@ -52,6 +55,9 @@ end
 
 --- Passes a command's progress on to darktable's bar and to the panel.
 local function show(state, index, name, err)
+  if batch.closing then
+    return
+  end
   local line = events.last(err, "progress")
   local stage = line and STAGES[events.field(line, "stage")] or STAGES.starting
   local fraction = line and events.field(line, "fraction") or 0
@@ -91,7 +97,7 @@ end
 
 local function work(state, jobs)
   for index, job in ipairs(jobs) do
-    if state.cancelled or dt.control.ending then
+    if state.cancelled or batch.closing then
       break
     end
     local target, failure = run_job(state, index, job)
@@ -172,6 +178,9 @@ function batch.run(operation, images, options, report)
   batch.running = state
   local ok, problem = pcall(work, state, jobs)
   batch.running = nil
+  if batch.closing then
+    return
+  end
   if state.job.valid then
     state.job.valid = false
   end

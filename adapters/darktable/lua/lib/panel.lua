@@ -12,12 +12,13 @@ local panel = {}
 local LIB = "neural_isp"
 local TITLE = "neural isp"
 local DEFAULT_MODEL, ASK = "server's default", "ask for models ..."
+local STARTING_MS = 3000
 local OUTPUTS = { "", "cfa", "linear" } -- in the order of the combobox
 
 local widgets = {}
 local buttons = {} -- operation id -> button
 local installed = false
-local event_registered = false
+local waiting = false
 
 --- Puts the models into the combobox and selects one; the last entry asks the server for more.
 local function fill_models(ids, selected)
@@ -76,6 +77,9 @@ function panel.start(operation)
   local ok, problem = pcall(batch.run, operation, dt.gui.action_images, options(), function(line)
     widgets.status.label = line
   end)
+  if batch.closing then
+    return
+  end
   button.label = operation.label
   for _, other in pairs(buttons) do
     other.sensitive = true
@@ -164,22 +168,32 @@ local function install()
   }, make_box(), nil, nil)
 end
 
---- Shows the panel as soon as that is safe.
--- darktable 4.2.1 crashes if a script registers a panel while it is on its way into darkroom, which is where it goes
--- when started with one image: then the panel waits for the first visit to lighttable.
+--- Shows the panel as soon as that is safe: darktable 4.2.1 crashes if a script registers a panel on its way into
+-- darkroom, which is where it goes when started with one image. Then the panel waits for the first visit to lighttable.
 function panel.show()
   if installed then
     dt.gui.libs[LIB].visible = true
   elseif dt.gui.current_view().id == "lighttable" then
     install()
-  elseif not event_registered then
-    event_registered = true
+  elseif not waiting then
+    waiting = true
     dt.register_event(LIB, "view-changed", function(_, _, new_view)
       if new_view.id == "lighttable" then
         install()
       end
     end)
   end
+end
+
+--- What luarc calls: shortcuts and panel, a while later.
+-- luarc runs beside darktable's start in a thread that holds the Lua lock: a call that needs the window's own thread
+-- can then lock both for ever (4.2.1). No event tells the end of the start.
+function panel.start_later()
+  dt.control.dispatch(function()
+    dt.control.sleep(STARTING_MS)
+    panel.register_shortcuts()
+    panel.show()
+  end)
 end
 
 --- Hides the panel: darktable can't remove one.
