@@ -18,6 +18,7 @@ SECTIONS = {
     "invariants": ("benchmarks.invariants", "Invariants"),
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
+    "darktable": ("benchmarks.darktable", "darktable's darkroom"),
 }
 HEAD = """# Benchmarks
 
