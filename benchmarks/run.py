@@ -23,6 +23,7 @@ SECTIONS = {
     "speed": ("benchmarks.speed", "Speed and memory"),
     "files": ("benchmarks.files", "Files and hosts"),
     "rawtherapee": ("benchmarks.rawtherapee", "RawTherapee"),
+    "darktable": ("benchmarks.darktable", "darktable's darkroom"),
 }
 HEAD = """# Benchmarks
 

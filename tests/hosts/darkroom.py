@@ -21,7 +21,8 @@ from PIL import Image
 
 __all__ = ["Darkroom", "open_darkroom", "virtual_display", "wait_until"]
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 60.0
+STARTS = 4  # darktable with a script of Lua sometimes hangs before its window is drawn; see open_darkroom
 ANSWER_TIMEOUT_S = 60.0
 WIDTH, HEIGHT = 1400, 900
 MODULE = "iop/neuralisp"
@@ -135,11 +136,12 @@ class Darkroom:
         subprocess.run(["import", "-display", self.display, "-window", "root", str(path)], check=True, timeout=60)
         return np.array(Image.open(path).convert("RGB"))
 
-    def steady(self) -> bool:
-        """True if the window stays as it is for a while."""
+    def is_open(self) -> bool:
+        """True if the window is drawn and stays as it is for a while. Nothing may be asked before."""
+        assert self.process.poll() is None, f"darktable ended ({self.process.returncode}):\n{self.said[-2000:]}"
         before = self.screen()
         time.sleep(1.5)
-        return np.array_equal(before, self.screen())
+        return float(before.std()) > 1.0 and np.array_equal(before, self.screen())
 
     def settled(self) -> NDArray[np.float64]:
         """The picture once it has stopped changing."""
@@ -163,15 +165,38 @@ class Darkroom:
 def open_darkroom(
     launcher: Path, image: Path, folder: Path, environment: Mapping[str, str], display: str
 ) -> Iterator[Darkroom]:
-    """darktable with `image` in the darkroom and our module unfolded. Killed at the end: it ignores SIGTERM."""
+    """darktable with `image` in the darkroom. Killed at the end: it ignores SIGTERM.
+
+    Started with a picture, darktable 4.2.1 enters the darkroom while Lua loads its scripts, and about one start in ten
+    ends with both waiting for each other and an empty window. Such a start is given up and made again.
+    """
+    room = None
+    for attempt in range(STARTS):
+        room = _start(launcher, image, folder / f"start{attempt}", environment, display)
+        try:
+            wait_until(room.is_open, "a picture in the darkroom", START_TIMEOUT_S)
+            break
+        except AssertionError:
+            _kill(room.process)
+            if attempt == STARTS - 1:
+                raise
+    assert room is not None
+    try:
+        assert room.lua("return dt.gui.current_view().id") == "darkroom"
+        _fill_display(display)
+        room.answer_s.clear()
+        yield room
+    finally:
+        _kill(room.process)
+
+
+def _start(launcher: Path, image: Path, folder: Path, environment: Mapping[str, str], display: str) -> Darkroom:
     settings = folder / "config"
     settings.mkdir(parents=True)
     (settings / "luarc").write_text(LUARC.format(folder=folder))
     log = folder / "darktable.log"
     options = ["--configdir", str(settings), "--library", ":memory:", "--disable-opencl"]
-    options += ["--conf", "plugins/darkroom/workflow=none", "--conf", "plugins/darkroom/neuralisp/expanded=true"]
-    options += ["--conf", "write_sidecar_files=never", "--conf", "ui_last/maximized=true"]
-    options += ["--conf", f"ui_last/window_w={WIDTH}", "--conf", f"ui_last/window_h={HEIGHT}"]
+    options += ["--conf", "plugins/darkroom/workflow=none", "--conf", "write_sidecar_files=never"]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [str(launcher), *options, str(image)],
@@ -180,17 +205,12 @@ def open_darkroom(
             stderr=stream,
             start_new_session=True,
         )
-    room = Darkroom(process, folder, display, log)
-    try:
-        # Asked while it opens the darkroom, darktable locks up: its GTK thread and Lua's wait for each other.
-        wait_until(lambda: float(room.screen().std()) > 1.0 and room.steady(), "a picture", START_TIMEOUT_S)
-        assert room.lua("return dt.gui.current_view().id") == "darkroom"
-        _fill_display(display)
-        room.answer_s.clear()
-        yield room
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    return Darkroom(process, folder, display, log)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
 
 
 def _fill_display(display: str) -> None:

@@ -22,16 +22,14 @@ from tests.hosts.sources import scene_frame
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
 SHOWN = (300, 60, 1400, 700)  # left, top, right, bottom of the window: the picture and our panel
-HEADER = (1190, 308)  # of our module once it stands alone in the panel; a click unfolds it
 ASIDE = (150, 860)
 QUALITY = 82  # of the JPEGs: noise makes large PNGs
 
 
-def point(display: str, place: tuple[int, int], click: bool = False) -> None:
-    """Moves the mouse, and clicks if asked to."""
-    command = ["xdotool", "mousemove", *map(str, place), *(["click", "1"] if click else [])]
+def _move_mouse_away(display: str) -> None:
+    """Off all that shows a tooltip."""
+    command = ["xdotool", "mousemove", *map(str, ASIDE)]
     subprocess.run(command, env={**os.environ, "DISPLAY": display}, check=True)
-    time.sleep(1)
 
 
 def save(room: Darkroom, name: str) -> None:
@@ -60,8 +58,7 @@ def main(source: str | None) -> None:
             open_darkroom(module.launcher, raw, folder / "gui", environment, display) as room,
         ):
             room.action(MODULE, "show", "on", 1)
-            point(display, HEADER, click=True)
-            point(display, ASIDE)
+            _move_mouse_away(display)
             off = room.settled()
             save(room, "off")
             room.toggle(True)
