@@ -33,7 +33,6 @@ elseif dt.configuration.running_os == "windows" then
   dt.print_error("neural isp: the panel runs on Linux and macOS only")
 elseif dt.configuration.has_gui then -- luarc is also run by darktable-cli
   local panel = require "neural_isp/lib/panel"
-  require("neural_isp/lib/settings").register()
   panel.start_later()
   dt.register_event("neural_isp_exit", "exit", require("neural_isp/lib/batch").stop)
   script.destroy = function()

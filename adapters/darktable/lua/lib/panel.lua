@@ -185,12 +185,13 @@ function panel.show()
   end
 end
 
---- What luarc calls: shortcuts and panel, a while later.
--- luarc runs beside darktable's start in a thread that holds the Lua lock: a call that needs the window's own thread
--- can then lock both for ever (4.2.1). No event tells the end of the start.
+--- What luarc calls: preferences, shortcuts and panel, a while later.
+-- luarc runs in a thread beside darktable's start. A call that needs the window waits for itself for ever if the
+-- window's main loop does not run yet (4.2.1; darktable's own luarc makes one such call). No event tells that it runs.
 function panel.start_later()
   dt.control.dispatch(function()
     dt.control.sleep(STARTING_MS)
+    settings.register()
     panel.register_shortcuts()
     panel.show()
   end)
