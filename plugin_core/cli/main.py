@@ -13,6 +13,7 @@ import click
 from plugin_core import __version__
 from plugin_core.cli.cache import cache
 from plugin_core.cli.completion import completion
+from plugin_core.cli.darktable import darktable
 from plugin_core.cli.denoise import denoise
 from plugin_core.cli.exit_codes import ExitCode, exit_code
 from plugin_core.cli.info import info
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (denoise, info, verify, models, serve, cache, completion):
+for command in (denoise, info, verify, models, serve, cache, darktable, completion):
     cli.add_command(command)
 
 
