@@ -167,8 +167,8 @@ def open_darkroom(
 ) -> Iterator[Darkroom]:
     """darktable with `image` in the darkroom. Killed at the end: it ignores SIGTERM.
 
-    Started with a picture, darktable 4.2.1 hangs in about one start of six: its window stays empty while the GTK thread
-    waits for Lua's lock; also without our module and without a script (2 of 7). Such a start is given up and made again.
+    Started with a picture, darktable 4.2.1 hangs in about one start of six: an empty window, the GTK thread waiting for
+    Lua's lock; also without our module and without a script (2 of 7). Such a start is given up and made again.
     """
     room = None
     for attempt in range(STARTS):
