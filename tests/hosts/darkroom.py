@@ -22,7 +22,7 @@ from PIL import Image
 __all__ = ["Darkroom", "open_darkroom", "virtual_display", "wait_until"]
 
 START_TIMEOUT_S = 60.0
-STARTS = 4  # darktable with a script of Lua sometimes hangs before its window is drawn; see open_darkroom
+STARTS = 4  # darktable 4.2.1 itself sometimes hangs before its window is drawn; see open_darkroom
 ANSWER_TIMEOUT_S = 60.0
 WIDTH, HEIGHT = 1400, 900
 MODULE = "iop/neuralisp"
@@ -167,8 +167,8 @@ def open_darkroom(
 ) -> Iterator[Darkroom]:
     """darktable with `image` in the darkroom. Killed at the end: it ignores SIGTERM.
 
-    Started with a picture, darktable 4.2.1 enters the darkroom while Lua loads its scripts, and about one start in ten
-    ends with both waiting for each other and an empty window. Such a start is given up and made again.
+    Started with a picture, darktable 4.2.1 hangs in about one start of six: an empty window, the GTK thread waiting for
+    Lua's lock; also without our module and without a script (2 of 7). Such a start is given up and made again.
     """
     room = None
     for attempt in range(STARTS):
