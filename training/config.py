@@ -32,6 +32,7 @@ class Config:
     start_from: str = ""  # safetensors to go on from; may be of a smaller shape, see training/grow.py
     linear_share: float = 0.5  # of the error in signal units, the rest in the stabilised domain
     evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
+    tile_ratio: float = 1.0  # for the manifest
     mix: Mix = field(default_factory=Mix)
 
 

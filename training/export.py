@@ -227,6 +227,7 @@ def export(
         "remaining_noise": round(remaining_noise(network), 4),
         "precision": variant.precision,
         "precision_cost_db": variant.cost_db,
+        "tile_ratio": config.tile_ratio,
         "data": "234 photographs (CID22-512 CC BY-SA 4.0, CLIC 2025 Unsplash License, desktop wallpapers CC0, CC BY, "
         "CC BY-SA, Unsplash, LGPL-3), unprocessed to camera RGB, and synthetic scenes; see card.md",
         "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "

@@ -48,7 +48,8 @@ class Device:
         """Queues the network's work on one image; the caller holds a reservation of the lane."""
 
         def work(report: Callable[[float], None], token: CancelToken) -> Residual:
-            return restore(image, profile, self._session(package), self._tile_side, report, token)
+            inner = round(self._tile_side * package.manifest.tile_ratio)
+            return restore(image, profile, self._session(package), inner, report, token)
 
         return self.lane.submit(work, token, picture_size(image))
 
@@ -71,6 +72,9 @@ class Device:
             log.info("loading model %s %s on %s", package.manifest.id, package.manifest.version, self.name)
             session = open_session(package, self.name, self._threads)
         self._sessions[key] = session
+        for other in self._sessions.values():
+            if other is not session:
+                other.rest()
         while len(self._sessions) > SESSIONS_KEPT:
             self._sessions.popitem(last=False)
         return session

@@ -102,3 +102,11 @@ def test_unknown_model_and_folder_are_named(tmp_path):
 def test_an_absent_device_is_an_error():
     with pytest.raises(OptionError, match=r'device "tpu"'):
         open_session(PACKAGES[0], device="tpu")
+
+
+@by_id
+def test_a_session_that_has_rested_computes_the_same(package):
+    session, tile = open_session(package), package.golden_tile()
+    before = session.run(tile.planes, tile.colors, tile.a, tile.b)
+    session.rest()
+    np.testing.assert_array_equal(session.run(tile.planes, tile.colors, tile.a, tile.b), before)
