@@ -65,7 +65,7 @@ def test_like_the_restored_dng(client: Client, place: Place, tmp_path: Path, cas
     assert "Subtracting Darkframe" in said
 
 
-@pytest.mark.parametrize(("cfa", "black"), [("RGGB", 800), ("XTRANS", 520)])
+@pytest.mark.parametrize(("cfa", "black"), [("RGGB", 800), ("XTRANS", 680)])
 def test_the_simulation_counts_as_rawtherapee_does(
     client: Client, place: Place, tmp_path: Path, cfa: str, black: int
 ) -> None:
