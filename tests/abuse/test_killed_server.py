@@ -6,16 +6,17 @@ import os
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from plugin_core.client import ServerLost
+from plugin_core.client import DenoiseOptions, ServerLost
 from tests.abuse.place import assert_one_clear_line, eventually, place_of_its_own
 from tests.builders import make_frame, write_cfa_dng
 
 KILLS = 20
-WITHIN_S = 1.2  # the job takes the network longer than that
+UNCACHED = DenoiseOptions(use_cache=False)  # so that every job takes as long
 
 
 @pytest.mark.slow
@@ -27,13 +28,18 @@ def test_a_server_killed_at_any_moment_leaves_no_trace(good_file: Path, tmp_path
     draw = random.Random(20)
     lost: list[ServerLost] = []
     with place_of_its_own() as own:
+        with own.connect() as client:
+            began = time.monotonic()
+            client.denoise(source, folder / "out.dng", UNCACHED)
+            length_s = time.monotonic() - began
+            (folder / "out.dng").unlink()
         for kill in range(KILLS):
             with own.connect() as client:
                 process = client.server_info().pid
-                timer = threading.Timer(draw.uniform(0.0, WITHIN_S), os.kill, (process, signal.SIGKILL))
+                timer = threading.Timer(draw.uniform(0.0, length_s), os.kill, (process, signal.SIGKILL))
                 timer.start()
                 try:
-                    client.denoise(source, folder / "out.dng")
+                    client.denoise(source, folder / "out.dng", UNCACHED)
                     (folder / "out.dng").unlink()
                 except ServerLost as error:
                     lost.append(error)
