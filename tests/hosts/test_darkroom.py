@@ -20,6 +20,7 @@ from tests.hosts.sources import scene_frame
 
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(600)]
 
+CLOSE_UP, FIT = "views/darkroom/zoom close-up", "views/darkroom/zoom fit"
 FROZEN_S = 10.0  # an answer of the GTK thread takes hundredths of a second on an idle machine; see docs/benchmarks.md
 
 
@@ -86,10 +87,25 @@ def test_toggle_sliders_and_another_picture(
         assert change(room.settled(), on) < 0.5
         assert kept.with_suffix(".status").stat().st_mtime_ns == asked
 
+        # close up, where darktable asks for a part of the picture only
+        room.action(CLOSE_UP, "", "", 1)
+        near = room.settled()
+        assert change(near, on) > 1
+        room.toggle(False)
+        noisy_near = room.settled()
+        assert change(noisy_near, near) > change(off, on)
+        room.toggle(True)
+        assert change(room.settled(), near) == 0
+        assert kept.with_suffix(".status").stat().st_mtime_ns == asked
+        room.action(FIT, "", "", 1)
+        assert change(room.settled(), on) < 0.5
+
         # the file that the command line has restored looks the same, without the module
         room.show(restored)
         wait_until(lambda: room.shown() == "restored.dng", "the restored file")
         assert change(room.settled(), on) < change(off, on) / 4
+        room.action(CLOSE_UP, "", "", 1)
+        assert change(room.settled(), near) < change(noisy_near, near) / 4
         assert max(room.answer_s) < FROZEN_S
         assert "neuralisp" not in "".join(line for line in room.said.splitlines() if "error" in line.lower())
 
