@@ -112,5 +112,5 @@ def section() -> str:
 NOTE = (
     f"A {WIDTH} x {HEIGHT} DNG in darktable's darkroom under Xvfb, no server running: seconds from switching the "
     "module on to another picture on the screen; the same with the result kept; a slider's move. While the network "
-    "runs, the GTK thread is asked for a slider's value several times a second: its longest answer, the asking included. "
+    "runs, the GTK thread is asked for a slider's value several times a second: its longest answer. "
 )
