@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plugin_core.client import Client, DenoiseOptions
+from plugin_core.io.residual_file import HEADER, ResidualHeader, write_residual
 from tests.builders import write_cfa_dng
 from tests.hosts.darktable_module import MOSAIC, MOSAIC_XTRANS, PPG, InstalledModule, Weights, decibels, edit_of
 from tests.hosts.sources import scene_frame
@@ -99,6 +101,29 @@ def test_a_second_run_asks_nobody(
     assert decibels(first.picture, second.picture) == decibels(first.picture, nobody.picture) == float("inf")
     assert decibels(first.picture, other.picture) < 60
     assert kept.with_suffix(".status").stat().st_mtime_ns == asked
+
+
+@pytest.mark.parametrize("kind", ["RGGB", "GBRG", "XTRANS"])
+def test_a_residual_of_half_the_signal_halves_linear_data(
+    kind: str, module: InstalledModule, client: Client, source_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """What a server that halves everything would lead to: nothing but its residual comes between."""
+    source = Path(shutil.copy(source_of(kind), tmp_path / f"half {kind}.dng"))
+    before = set(hosts_cache().glob("*.residual"))
+    module.render(source, edit_of(Weights(), demosaic=demosaic_of(kind)), tmp_path)
+    (kept,) = set(hosts_cache().glob("*.residual")) - before
+    _, _, _, width, height, span, _, _, _, _, *names = HEADER.unpack(kept.read_bytes()[: HEADER.size])
+    frame = scene_frame(kind)
+    top, left = frame.default_crop.top, frame.default_crop.left  # where darktable's mosaic of a DNG begins
+    signal = frame.mosaic[frame.active_area.slices].astype(np.float32) - frame.black_map()
+    half = 0.5 * signal[top : top + height, left : left + width]
+    cfa = frame.cfa.shifted(top, left)
+    header = ResidualHeader(height, width, cfa, span, *(name.rstrip(b"\0").decode() for name in names))
+    write_residual(kept, header, [(half, np.zeros_like(half))])
+    bare = module.render(source, edit_of(None, demosaic=demosaic_of(kind)), tmp_path).picture
+    halved = module.render(source, edit_of(Weights(), demosaic=demosaic_of(kind)), tmp_path).picture
+    assert bare is not None
+    assert decibels(halved, 0.5 * bare) >= SAME
 
 
 def test_a_damaged_residual_is_made_again(
