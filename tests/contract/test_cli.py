@@ -46,6 +46,8 @@ class Place:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # a shell's background job is started deaf to Ctrl-C, and so are its children
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *arguments: object, **environment: str) -> tuple[int, str, str]:
