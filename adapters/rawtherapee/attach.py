@@ -20,6 +20,7 @@ from adapters.rawtherapee.record import (
     SidecarState,
     Wish,
     locked,
+    read_file,
     read_record,
     sha256,
     write_file,
@@ -28,7 +29,6 @@ from adapters.rawtherapee.record import (
 from adapters.rawtherapee.sidecar import (
     check_free,
     names_ours,
-    read_sidecar,
     restore_sidecar,
     set_dark_frame,
     without_dark_frame,
@@ -113,7 +113,7 @@ def attach(
     source = _checked(source)
     path = Path(os.path.abspath(sidecar.path)) if sidecar.path else sidecar_path(source)
     if not force:
-        check_free(path, read_sidecar(path))
+        check_free(path, read_file(path))
     restored, notes = compute(client, source, wish, progress)
     assert restored.dng is not None
     assert restored.residual is not None
@@ -124,7 +124,7 @@ def attach(
             result = _put_restored(source, path, restored.dng, record, Record("restored", wish, reason=reason))
             return Attached(result, reason, restored, notes)
         if not force:
-            check_free(path, read_sidecar(path))
+            check_free(path, read_file(path))
         profile = _starting_profile(path, sidecar.profile)
         if record is not None and record.kind == "restored":
             _drop(source, record)
@@ -205,7 +205,7 @@ def _put_restored(source: Path, sidecar: Path, dng: bytes, record: Record | None
     result = source.with_name(restored_name(source))
     write_file(result, dng)
     state = record.sidecar if record else None
-    copy, edits = sidecar_path(result), read_sidecar(sidecar)
+    copy, edits = sidecar_path(result), read_file(sidecar)
     if edits is not None and not copy.exists():
         edits = without_dark_frame(edits)
         write_file(copy, edits)
@@ -216,7 +216,7 @@ def _put_restored(source: Path, sidecar: Path, dng: bytes, record: Record | None
 
 def _has_traces(source: Path) -> bool:
     """True where a residual or a sidecar's entry was left without its record."""
-    content = read_sidecar(sidecar_path(source))
+    content = read_file(sidecar_path(source))
     return any(residuals_of(source)) or (content is not None and names_ours(content))
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from adapters.rawtherapee import host, keyfile
-from adapters.rawtherapee.record import write_file
+from adapters.rawtherapee.record import read_file, write_file
 from plugin_core.errors import OptionError
 from plugin_core.rpc.formats import RAW_ENDINGS
 
@@ -36,7 +36,7 @@ def install(force: bool) -> list[str]:
     """
     folder = host.settings_folder()
     path, backup = folder / "options", folder / BACKUP
-    content = _read(path)
+    content = read_file(path)
     if not force:
         _refuse_running()
     before = keyfile.get(content or b"", GROUP, PATH) or ""
@@ -59,7 +59,7 @@ def undo(force: bool) -> list[str]:
     """Puts RawTherapee's options back: to the byte where nothing else changed since, else these two keys only."""
     folder = host.settings_folder()
     path, backup = folder / "options", folder / BACKUP
-    content, before = _read(path), _read(backup)
+    content, before = read_file(path), read_file(backup)
     if before is None and MARK not in (keyfile.get(content or b"", GROUP, PATH) or ""):
         return [f"{path}: does not call neural-isp"]
     if not force:
@@ -113,15 +113,6 @@ def _art_files() -> list[tuple[Path, str, str]]:
         *((loaders / f"neural-isp-{ending}.txt", ART_LOADER, ending) for ending in endings),
         *((art_folder() / "usercommands" / name, name, "") for name in ART_COMMANDS),
     ]
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise OptionError(f"{path}: can't be read ({error.strerror})", "INPUT_UNREADABLE") from error
 
 
 def _make(folder: Path) -> None:

@@ -15,7 +15,17 @@ from plugin_core.config import runtime_directory
 from plugin_core.errors import OptionError
 from plugin_core.io.atomic import atomic_write
 
-__all__ = ["Record", "SidecarState", "Wish", "locked", "read_record", "sha256", "write_file", "write_record"]
+__all__ = [
+    "Record",
+    "SidecarState",
+    "Wish",
+    "locked",
+    "read_file",
+    "read_record",
+    "sha256",
+    "write_file",
+    "write_record",
+]
 
 FORMAT = 1
 
@@ -87,6 +97,16 @@ def write_record(source: Path, record: Record) -> None:
 def sha256(content: bytes) -> str:
     """Its digest in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_file(path: Path) -> bytes | None:
+    """A file's content; None if there is none. Raises OptionError if it can't be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OptionError(f"{path}: can't be read ({error.strerror})", "INPUT_UNREADABLE") from error
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from adapters.rawtherapee import host, keyfile
 from adapters.rawtherapee.attach import compute
 from adapters.rawtherapee.names import is_ours, sidecar_path
-from adapters.rawtherapee.record import Wish
-from adapters.rawtherapee.sidecar import AUTO, DARK, GROUP, check_free, read_sidecar
+from adapters.rawtherapee.record import Wish, read_file
+from adapters.rawtherapee.sidecar import AUTO, DARK, GROUP, check_free
 from plugin_core.client.client import Client
 from plugin_core.client.values import ProgressCallback, Restored
 from plugin_core.errors import FileFormatError, IspError, LimitError, OptionError
@@ -78,7 +78,7 @@ def render(
     profiles = _profiles(source, style)
     if not force:
         for profile in profiles:
-            check_free(profile, read_sidecar(profile))
+            check_free(profile, read_file(profile))
     restored, notes = compute(client, source, wish, progress)
     assert restored.dng is not None
     assert restored.residual is not None

@@ -7,22 +7,12 @@ from pathlib import Path
 
 from adapters.rawtherapee import keyfile
 from adapters.rawtherapee.names import is_ours, sidecar_path
-from adapters.rawtherapee.record import SidecarState, sha256, write_file
+from adapters.rawtherapee.record import SidecarState, read_file, sha256, write_file
 from plugin_core.errors import OptionError
 
-__all__ = ["check_free", "names_ours", "read_sidecar", "restore_sidecar", "set_dark_frame", "without_dark_frame"]
+__all__ = ["check_free", "names_ours", "restore_sidecar", "set_dark_frame", "without_dark_frame"]
 
 GROUP, DARK, AUTO = "RAW", "DarkFrame", "DarkFrameAuto"
-
-
-def read_sidecar(path: Path) -> bytes | None:
-    """A sidecar's content; None if there is none. Raises OptionError if it can't be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise OptionError(f"{path}: can't be read ({error.strerror})", "INPUT_UNREADABLE") from error
 
 
 def check_free(path: Path, content: bytes | None) -> None:
@@ -58,7 +48,7 @@ def set_dark_frame(
 
     state: of an earlier change of this sidecar. new: what is there now was only just made for this photograph.
     """
-    content = read_sidecar(sidecar)
+    content = read_file(sidecar)
     dark = residual.name if sidecar.parent == residual.parent else str(residual)
     changed = keyfile.with_keys(profile if content is None else content, GROUP, {DARK: dark, AUTO: "false"})
     if changed != content:
@@ -76,7 +66,7 @@ def restore_sidecar(source: Path, state: SidecarState | None) -> str:
     A sidecar that was made by attaching goes away, unless it was edited since. Returns a note for people, or "".
     """
     path = source.parent / state.path if state else sidecar_path(source)
-    content = read_sidecar(path)
+    content = read_file(path)
     if content is None:
         return ""
     if state is not None and sha256(content) == state.written_sha256:
