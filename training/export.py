@@ -6,15 +6,18 @@ import argparse
 import copy
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from plugin_core.engine.views import averaged
 from plugin_core.frame import CfaKind
 from plugin_core.models.registry import shipped_directory
 from plugin_core.ops.denoise import unshuffle
@@ -29,6 +32,7 @@ from training.precision import Variant, best_variant, graph_session
 
 GOLDEN_SIDE = 64
 GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums
+Restorer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 HALO_BOUND = 4e-5  # of white; the tile test allows 1e-4
 
 
@@ -63,8 +67,18 @@ def scene_example(seed: int, side: int, draw: NoiseDraw) -> Example:
     return example(add_noise(rng, mosaic(rgb, colours), draw), colours, draw)
 
 
+def in_views(network: RawUNet, views: int) -> Restorer:
+    """The network as a package of so many views restores."""
+
+    def once(*given: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(network(*(torch.from_numpy(part) for part in given)).numpy())
+
+    return lambda *given: torch.from_numpy(averaged(once, views, *(part.numpy() for part in given)))
+
+
 @torch.no_grad()
-def remaining_noise(network: RawUNet) -> float:
+def remaining_noise(network: Restorer) -> float:
     """The share of sigma that is left on a flat grey field, mean over three noise levels."""
     shares = []
     for seed, ratio in enumerate((10, 100, 300)):
@@ -79,7 +93,7 @@ def remaining_noise(network: RawUNet) -> float:
 
 
 @torch.no_grad()
-def smallest_halo(network: RawUNet, alignment: int) -> int:
+def smallest_halo(network: Restorer, alignment: int) -> int:
     """Photosites of context after which the result changes by less than HALO_BOUND of white, worst over noise levels.
 
     The right part of a noisy frame is replaced by another scene; the halo is the distance at which the left part no
@@ -135,7 +149,16 @@ def macs_per_photosite(network: RawUNet) -> int:
     return round(total / (128 * 128))
 
 
-def golden_tolerance(variant: Variant, tile: Example, expected: NDArray[np.float32]) -> float:
+def answer(
+    session: onnxruntime.InferenceSession, views: int, feed: dict[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """What a package of this graph and so many views gives."""
+    names = list(feed)
+    once = lambda *given: session.run(["restored"], dict(zip(names, given, strict=True)))[0]  # noqa: E731
+    return averaged(once, views, *feed.values())
+
+
+def golden_tolerance(variant: Variant, views: int, tile: Example, expected: NDArray[np.float32]) -> float:
     """How far another runtime's or processor's result may be from `expected`, signal units.
 
     In int8 the last bit of a sum can turn a rounding over. How much that does is seen by computing the graph node by
@@ -143,20 +166,20 @@ def golden_tolerance(variant: Variant, tile: Example, expected: NDArray[np.float
     """
     if variant.precision == "float32":
         return GOLDEN_TOLERANCE
-    others = [graph_session(variant.graph, optimised=False).run(["restored"], tile.feed)[0]]
+    others = [answer(graph_session(variant.graph, optimised=False), views, tile.feed)]
     session, rng = graph_session(variant.graph), np.random.default_rng(0)
     for _ in range(20):
         last_bits = (1 + 2e-6 * rng.uniform(-1, 1, tile.planes.shape)).astype(np.float32)
         feed = {**tile.feed, "planes": tile.feed["planes"] * last_bits}
-        others.append(session.run(["restored"], feed)[0])
+        others.append(answer(session, views, feed))
     return max(GOLDEN_TOLERANCE, 2 * max(float(np.abs(other - expected).max()) for other in others))
 
 
-def write_golden(variant: Variant, path: Path) -> None:
-    """The golden tile: seeded inputs, and what the graph itself makes of them."""
+def write_golden(variant: Variant, views: int, path: Path) -> None:
+    """The golden tile: seeded inputs, and what the package itself makes of them."""
     tile = scene_example(77, GOLDEN_SIDE, extreme_noise(100))
-    (expected,) = graph_session(variant.graph).run(["restored"], tile.feed)
-    tolerance = golden_tolerance(variant, tile, expected)
+    expected = answer(graph_session(variant.graph), views, tile.feed)
+    tolerance = golden_tolerance(variant, views, tile, expected)
     np.savez_compressed(path, **tile.feed, expected=expected, tolerance=np.float64(tolerance))
 
 
@@ -206,11 +229,12 @@ def export(
     variant = best_variant(network, config, photos, first_level) if photos else Variant(float_graph(network))
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(variant.graph, folder / "model.onnx")
-    write_golden(variant, folder / "golden.npz")
+    write_golden(variant, config.views, folder / "golden.npz")
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
-    name = config.name.removeprefix("denoise-")
+    name, alignment = config.name.removeprefix("denoise-"), config.shape.alignment
+    halo = smallest_halo(network, alignment) if variant.precision == "float32" else whole_halo(network, alignment)
     manifest: dict[str, object] = {
         "format": 1,
         "id": name,
@@ -220,14 +244,15 @@ def export(
         "description": f"{name}: mosaic denoiser for Bayer, X-Trans and monochrome, one weight set",
         "licence": "Apache-2.0",
         "cfa_kinds": [kind.value for kind in CfaKind],
-        "halo": (smallest_halo if variant.precision == "float32" else whole_halo)(network, config.shape.alignment),
-        "alignment": config.shape.alignment,
+        "halo": halo + (alignment if config.views > 1 else 0),
+        "alignment": alignment,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "flops_per_photosite": 2 * macs_per_photosite(network),
-        "remaining_noise": round(remaining_noise(network), 4),
+        "flops_per_photosite": 2 * macs_per_photosite(network) * config.views,
+        "remaining_noise": round(remaining_noise(in_views(network, config.views)), 4),
         "precision": variant.precision,
         "precision_cost_db": variant.cost_db,
         "tile_ratio": config.tile_ratio,
+        "views": config.views,
         "data": "234 photographs (CID22-512 CC BY-SA 4.0, CLIC 2025 Unsplash License, desktop wallpapers CC0, CC BY, "
         "CC BY-SA, Unsplash, LGPL-3), unprocessed to camera RGB, and synthetic scenes; see card.md",
         "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "

@@ -75,7 +75,7 @@ class RawUNet(nn.Module):
     Returns (N, 4, h, w) float32.
     """
 
-    features = 28
+    features = 36
 
     def __init__(self, shape: NetworkShape, block: Callable[[int], nn.Module] = Residual) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class RawUNet(nn.Module):
         self.register_buffer("window", kernel.expand(6, 1, 3, 3).clone(), persistent=False)
 
     def body(self, features: Tensor) -> Tensor:
-        """(N, 28, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
+        """(N, 36, h, w) to the noise estimate (N, 4, h, w) in units of sigma."""
         x = self.enter(features)
         skips = []
         for level, blocks in enumerate(self.encoder):
@@ -129,10 +129,11 @@ class RawUNet(nn.Module):
         return means, own
 
     def features_of(self, planes: Tensor, z: Tensor, colours: Tensor, a: Tensor, c: Tensor) -> Tensor:
-        """What the body sees, (N, 28, h, w), float32."""
+        """What the body sees, (N, 36, h, w), float32."""
         shot_share = (a / (a + torch.sqrt(c))).mean((1, 2, 3), keepdim=True)
         near_white = torch.clamp(5.0 * planes - 4.0, 0.0, 2.0)
         means, own = self.guides(z, colours)
+        detail = compressed(z - own)
         return torch.cat(
             [
                 0.3 * compressed(z),
@@ -141,7 +142,9 @@ class RawUNet(nn.Module):
                 near_white,
                 shot_share.expand_as(z[:, :1]),
                 0.3 * compressed(means),
-                compressed(z - own),
+                detail,
+                colours[:, :4] * detail,  # red and blue apart: a convolution can weigh colours wherever they lie
+                colours[:, 4:] * detail,
             ],
             1,
         )

@@ -30,6 +30,7 @@ class Manifest:
     remaining_noise: sigma left on a flat field at strength 1, as a share of the sigma that was there.
     precision: what the graph computes in. precision_cost_db: raw PSNR that float32 would have more, dB.
     tile_ratio: sides of this model's tiles against the server's, for much the same memory.
+    views: in how many positions each tile goes through the graph, see engine.views; flops_per_photosite is of all.
     sha256: lower-case hex of each file of the package but the manifest.
     measured: figures by name, each with the command that makes them under "command".
     """
@@ -52,6 +53,7 @@ class Manifest:
     precision: str = "float32"
     precision_cost_db: float = 0.0
     tile_ratio: float = 1.0
+    views: int = 1
     default: bool = False
     format: int = 1
 

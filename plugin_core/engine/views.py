@@ -1,0 +1,80 @@
+"""Self-ensemble: a model sees a tile in several equivalent positions, and its answers are averaged.
+
+Turning a mosaic by half and moving it by one photosite, and transposing it, leave cells of RGGB cells of RGGB; so the
+network is on ground it knows, and its mistakes differ. Source: Timofte, Rothe & Van Gool, CVPR 2016, section 3.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from plugin_core.frame import FloatArray
+
+__all__ = ["VIEWS", "averaged"]
+
+View = tuple[bool, bool]  # (transposed, turned)
+VIEWS: dict[int, tuple[View, ...]] = {
+    1: ((False, False),),
+    2: ((False, False), (True, True)),
+    4: ((False, False), (True, False), (False, True), (True, True)),
+}  # by how many; of the pairs, the one whose mistakes differ most
+
+
+def transposed(planes: FloatArray) -> FloatArray:
+    """Cell planes (1, C, h, w) of the transposed mosaics, (1, C, w, h); C is a multiple of 4."""
+    groups = planes.reshape(-1, 4, *planes.shape[2:])[:, [0, 2, 1, 3]]
+    return groups.swapaxes(2, 3).reshape(planes.shape[0], planes.shape[1], planes.shape[3], planes.shape[2])
+
+
+def moved(planes: FloatArray, step: int) -> FloatArray:
+    """Even rows and even columns of the mosaics, (1, C, h, w), moved on by `step` cells; what leaves comes in again."""
+    groups = planes.reshape(-1, 2, 2, *planes.shape[2:]).copy()
+    groups[:, 0] = np.roll(groups[:, 0], step, axis=2)
+    groups[:, :, 0] = np.roll(groups[:, :, 0], step, axis=3)
+    return groups.reshape(planes.shape)
+
+
+def turned(planes: FloatArray) -> FloatArray:
+    """The mosaics turned by 180 degrees and moved by one photosite down and right, (1, C, h, w)."""
+    return moved(planes[..., ::-1, ::-1], 1)
+
+
+def turned_back(planes: FloatArray) -> FloatArray:
+    """The inverse of `turned`."""
+    return np.ascontiguousarray(moved(planes, -1)[..., ::-1, ::-1])
+
+
+def seen(planes: FloatArray, view: View) -> FloatArray:
+    """(1, C, h, w) as the view shows them."""
+    if view[0]:
+        planes = transposed(planes)
+    return np.ascontiguousarray(turned(planes) if view[1] else planes)
+
+
+def unseen(planes: FloatArray, view: View) -> FloatArray:
+    """The inverse of `seen`."""
+    if view[1]:
+        planes = turned_back(planes)
+    return transposed(planes) if view[0] else planes
+
+
+def averaged(
+    run: Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray],
+    views: int,
+    planes: FloatArray,
+    colors: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+) -> FloatArray:
+    """Mean of `run` over 1, 2 or 4 views; arguments and result as in engine.session.Session.run.
+
+    Turned views reach over the tile's edge by one photosite, so halos need one alignment more than a single view's.
+    """
+    total: FloatArray | None = None
+    for view in VIEWS[views]:
+        answer = unseen(run(*(seen(given, view) for given in (planes, colors, a, b))), view)
+        total = answer if total is None else total + answer
+    assert total is not None
+    return total if views == 1 else np.asarray(total / np.float32(views))
