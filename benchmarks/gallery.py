@@ -98,17 +98,18 @@ def crops(scene: Scene, label: str, model: str) -> list[Crop]:
     return found
 
 
-def sheet(found: list[Crop]) -> Image.Image:
-    """All crops under one another, columns named, each with its raw PSNR."""
+def sheet(found: list[Crop], columns: tuple[str, ...] = COLUMNS, side: int = SIDE) -> Image.Image:
+    """All crops under one another, columns named, each with its raw PSNR; a label stands over its row."""
     font, line, gap = ImageFont.load_default(13), 18, 4
-    width, height = len(COLUMNS) * (SIDE + gap) - gap, len(found) * (SIDE + line + gap)
+    width, height = len(columns) * (side + gap) - gap, len(found) * (side + 2 * line + gap)
     picture = Image.new("RGB", (width, height), (255, 255, 255))
     draw = ImageDraw.Draw(picture)
     for row, crop in enumerate(found):
-        y = row * (SIDE + line + gap)
-        for column, name in enumerate(COLUMNS):
-            x = column * (SIDE + gap)
-            figure = f" {crop.figures[name]:.1f} dB" if name in crop.figures else f" ({crop.label})"
+        y = row * (side + 2 * line + gap) + line
+        draw.text((0, y - line + 1), crop.label, fill=(0, 0, 0), font=font)
+        for column, name in enumerate(columns):
+            x = column * (side + gap)
+            figure = f" {crop.figures[name]:.1f} dB" if name in crop.figures else ""
             draw.text((x, y + 1), name + figure, fill=(0, 0, 0), font=font)
             pixels = np.round(np.clip(crop.pictures[name], 0, 1) * 255).astype(np.uint8)
             picture.paste(Image.fromarray(pixels), (x, y + line))

@@ -6,6 +6,7 @@ import argparse
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from training.graph import float_graph
 from training.network import RawUNet
 from training.precision import Variant, best_variant, graph_session
 
+CARDS = Path("training/cards")
+FILES = ("model.onnx", "golden.npz", "card.md", "failures.jpg", "weights.safetensors")
 GOLDEN_SIDE = 64
 GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums
 Restorer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -185,7 +188,7 @@ def write_golden(variant: Variant, views: int, path: Path) -> None:
 
 def sealed(manifest: dict[str, object], folder: Path) -> None:
     """Writes manifest.json with the checksums of the package's files as they are now."""
-    files = ["model.onnx", "golden.npz", "card.md", "weights.safetensors"]
+    files = [name for name in FILES if (folder / name).exists()]
     manifest["sha256"] = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -201,11 +204,31 @@ def figures_table(measured: dict[str, object]) -> str:
     return "\n".join(lines) + f"\n\nMade by `{measured['command']}`; {measured['note']}"
 
 
-def refresh(folder: Path, card: str, measured: dict[str, object]) -> None:
+@dataclass(frozen=True)
+class Card:
+    """The card's text, in which {figures} is filled in, and pictures of where the model fails, if there are any."""
+
+    text: str
+    pictures: Path | None = None
+
+    def write(self, folder: Path, measured: dict[str, object]) -> None:
+        """Puts both into the package."""
+        (folder / "card.md").write_text(self.text.replace("{figures}", figures_table(measured)), encoding="utf-8")
+        if self.pictures:
+            shutil.copyfile(self.pictures, folder / "failures.jpg")
+
+
+def read_card(name: str) -> Card:
+    """The card of training/cards by its config's name."""
+    pictures = CARDS / f"{name}.jpg"
+    return Card((CARDS / f"{name}.md").read_text(encoding="utf-8"), pictures if pictures.exists() else None)
+
+
+def refresh(folder: Path, card: Card, measured: dict[str, object]) -> None:
     """Renews card and figures of a package whose weights stay as they are."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     manifest["measured"] = measured
-    (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
+    card.write(folder, measured)
     sealed(manifest, folder)
 
 
@@ -213,13 +236,13 @@ def export(
     config: Config,
     weights: Path,
     folder: Path,
-    card: str,
+    card: Card,
     measured: dict[str, object],
     version: str,
     photos: Path | None = None,
     first_level: int = 0,
 ) -> None:
-    """Writes the package. `measured` and `card` hold figures made by benchmarks/ with these very weights.
+    """Writes the package. `measured` holds figures made by benchmarks/ with these very weights.
 
     photos: pictures with split.csv to find ranges for int8 on and to measure its cost; None ships float32.
     first_level: int8 from this level down only; 0 lets the cost decide.
@@ -232,7 +255,7 @@ def export(
     write_golden(variant, config.views, folder / "golden.npz")
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
-    (folder / "card.md").write_text(card.replace("{figures}", figures_table(measured)), encoding="utf-8")
+    card.write(folder, measured)
     name, alignment = config.name.removeprefix("denoise-"), config.shape.alignment
     halo = smallest_halo(network, alignment) if variant.precision == "float32" else whole_halo(network, alignment)
     manifest: dict[str, object] = {
@@ -278,16 +301,15 @@ def main() -> None:
     config = read_config(arguments.config)
     name = config.name.removeprefix("denoise-")
     folder = arguments.out or shipped_directory() / name
-    card = Path("training/cards") / f"{config.name}.md"
-    figures = Path("training/cards") / f"{config.name}.json"
+    card = read_card(config.name)
+    figures = CARDS / f"{config.name}.json"
     measured = json.loads(figures.read_text()) if figures.exists() else {}
     weights = arguments.weights or Path("runs") / f"{config.name}.safetensors"
     if arguments.figures_only:
-        refresh(folder, card.read_text(encoding="utf-8"), measured)
+        refresh(folder, card, measured)
         return
     photos = None if arguments.float32 else arguments.photos
-    text = card.read_text(encoding="utf-8")
-    export(config, weights, folder, text, measured, arguments.version, photos, arguments.int8_from)
+    export(config, weights, folder, card, measured, arguments.version, photos, arguments.int8_from)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from simulation.cameras import BAYER, XTRANS  # noqa: E402
 from simulation.unprocess import cfa_colours  # noqa: E402
 from training.config import Config, read_config  # noqa: E402
 from training.denoise import Trainer  # noqa: E402
-from training.export import export  # noqa: E402
+from training.export import Card, export  # noqa: E402
 from training.grow import grown  # noqa: E402
 from training.loss import LevelBalance, capped, loss_of  # noqa: E402
 from training.network import NetworkShape, RawUNet, stabilise, unstabilise  # noqa: E402
@@ -185,7 +185,7 @@ def test_a_run_resumes_and_its_export_runs(photos, tmp_path):
     assert [line["step"] for line in lines] == [0, 3, 6]
     assert lines[-1]["validation"]["mean"] > 10
     folder = tmp_path / "tiny"
-    export(TINY, out / "denoise-tiny.safetensors", folder, "# tiny\n", {}, "0.0.1")
+    export(TINY, out / "denoise-tiny.safetensors", folder, Card("# tiny\n"), {}, "0.0.1")
     package = load_package(folder)
     session = open_session(package)
     assert package.manifest.alignment == TINY.shape.alignment

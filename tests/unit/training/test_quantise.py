@@ -16,7 +16,7 @@ from plugin_core.models import load_package  # noqa: E402
 from training import precision  # noqa: E402
 from training.config import Config  # noqa: E402
 from training.equalise import equalise  # noqa: E402
-from training.export import export, whole_halo  # noqa: E402
+from training.export import Card, export, whole_halo  # noqa: E402
 from training.graph import float_graph  # noqa: E402
 from training.network import NetworkShape, RawUNet  # noqa: E402
 from training.quantise import best_code, quantised, weight_codes  # noqa: E402
@@ -164,7 +164,7 @@ def test_export_ships_int8_where_it_costs_little(network, photos, tmp_path, monk
     monkeypatch.setattr(precision, "LARGEST_COST_DB", 100.0)
     weights, folder = tmp_path / "tiny.safetensors", tmp_path / "tiny"
     save_file(network.state_dict(), weights)
-    export(CONFIG, weights, folder, "# tiny\n", {}, "0.0.1", photos)
+    export(CONFIG, weights, folder, Card("# tiny\n"), {}, "0.0.1", photos)
     manifest = json.loads(Path(folder / "manifest.json").read_text())
     assert manifest["precision"] == "int8 at levels 1, 2; float32 else"
     assert manifest["halo"] == whole_halo(network, SHAPE.alignment)
