@@ -6,6 +6,7 @@ What is in the file already, by method version, is not computed again. `python -
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -31,8 +32,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / "runs" / "p1.jsonl"
 CFAS = ("RGGB", "XTRANS")
+FIGURES = ("raw", "srgb", "ssim", "lpips", "cpu_s")
 PROTOCOL = "1"  # raise it when scenes, ISP or metrics change
-OURS = ("plugin_core/ops/denoise.py", "plugin_core/noise/*.py", "plugin_core/engine/tiles.py")  # what figures depend on
+OURS = (
+    "plugin_core/ops/denoise.py",
+    "plugin_core/noise/*.py",
+    "plugin_core/engine/tiles.py",
+    "plugin_core/engine/views.py",
+)  # what figures depend on
+BASELINES = ROOT / "benchmarks" / "p1_baselines.csv"  # an hour of processor time; --keep-baselines writes it
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,42 @@ class Result:
     photosites: int
 
 
+def read_baselines(path: Path = BASELINES) -> dict[Job, Result]:
+    """The results of baselines that came with the code."""
+    with open(path, newline="") as stream:
+        results = [
+            Result(
+                Job(row["method"], row["version"], row["photo"], row["level"], row["cfa"], False),
+                *(float(row[name]) for name in FIGURES),
+                photosites=int(row["photosites"]),
+            )
+            for row in csv.DictReader(stream)
+        ]
+    return {result.job: result for result in results}
+
+
+def keep_baselines(path: Path = BASELINES) -> int:
+    """Writes what is known of the baselines' present versions; returns how many results."""
+    known = read_baselines() | read_store()
+    mine = [
+        r
+        for job, r in known.items()
+        if baselines.VERSIONS.get(job.method) and job.version == method_version(job.method)
+    ]
+    order = {level.name: place for place, level in enumerate((*LEVELS, *HEAVY_TAILED))}
+    mine.sort(key=lambda r: (r.job.method, r.job.cfa, order[r.job.level], r.job.photo))
+    with open(path, "w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["method", "version", "cfa", "level", "photo", *FIGURES, "photosites"])
+        for r in mine:
+            job = r.job
+            figures = f"{r.raw:.4f}", f"{r.srgb:.4f}", f"{r.ssim:.5f}", f"{r.lpips:.5f}", f"{r.cpu_s:.3f}"
+            writer.writerow([job.method, job.version, job.cfa, job.level, job.photo, *figures, r.photosites])
+    return len(mine)
+
+
 def read_store(path: Path = STORE) -> dict[Job, Result]:
-    """Every result that was kept, the latest of each job."""
+    """Every result that was kept on this machine, the latest of each job."""
     if not path.exists():
         return {}
     lines = (json.loads(line) for line in path.read_text().splitlines() if line.endswith("}"))
@@ -84,7 +126,8 @@ def method_version(method: str) -> str:
         return f"{PROTOCOL}.{baselines.VERSIONS[method]}"
     from plugin_core.models.registry import Registry
 
-    return f"{Registry(()).get(method).manifest.weights_sha256[:8]}-{code_version()}"
+    manifest = Registry(()).get(method).manifest
+    return f"{manifest.weights_sha256[:8]}-{manifest.views}-{code_version()}"
 
 
 @lru_cache(maxsize=4)
@@ -177,7 +220,7 @@ def wanted_jobs(
 def compute(jobs: list[Job], processes: int, store: Path = STORE) -> int:
     """Computes what the store lacks; returns how many results came."""
     store.parent.mkdir(exist_ok=True)
-    done = read_store(store)
+    done = read_baselines() | read_store(store)
     paths = {path.stem: path for path in scene_paths()}
     todo: dict[str, list[Job]] = {}
     for job in jobs:
@@ -210,7 +253,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="only every n-th photograph")
     parser.add_argument("--limit", type=int, default=0, help="at most so many photographs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="worker processes")
+    parser.add_argument("--keep-baselines", action="store_true", help=f"only write {BASELINES.name} from what is known")
     given = parser.parse_args()
+    if given.keep_baselines:
+        print(f"{keep_baselines()} results in {BASELINES}")
+        return
     methods = given.methods.split(",") if given.methods else [*baselines.VERSIONS, *shipped_models()]
     photos = scene_paths()[:: given.every][: given.limit or None]
     jobs = wanted_jobs(methods, photos, {v for v in given.levels.split(",") if v}, given.cfa.split(","))
@@ -219,7 +266,7 @@ def main() -> None:
     print(f"{count} new results of {len(jobs)} in {time.monotonic() - began:.0f} s, kept in {STORE}")
     groups: dict[tuple[str, str, str], list[Result]] = {}
     wanted = set(jobs)
-    for job, result in read_store().items():
+    for job, result in (read_baselines() | read_store()).items():
         if job in wanted:
             groups.setdefault((job.method, job.cfa, "blind" if job.blind else "known"), []).append(result)
     for key, mine in groups.items():

@@ -15,7 +15,9 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ def make_row(base: Mapping[str, Any], row: dict[str, Any], seconds: float) -> Ro
 
 def run(row: Row, photos: Path) -> Outcome:
     """Trains the row's network for its budget of processor seconds, in a folder of its own."""
+    torch.set_num_threads(1)
     torch.manual_seed(row.config.seed)
     network = build_variant(row.config.shape, row.domain, row.block)
     with tempfile.TemporaryDirectory() as folder:
@@ -156,14 +159,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--limit", type=int, default=10**9, help="at most so many runs")
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; each counts its own processor time")
     given = parser.parse_args()
-    torch.set_num_threads(1)
     rows = read_rows()
     missing = [row for row in rows if (row.name, row.digest) not in read_outcomes() and given.only in row.name]
-    for number, row in enumerate(missing[: given.limit], 1):
-        print(f"{number} of {len(missing)}: {row.group}: {row.name}", file=sys.stderr, flush=True)
-        keep(run(row, given.photos))
-        write_page(table(rows, read_outcomes()))
+    missing = missing[: given.limit]
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(run, row, given.photos): row for row in missing}
+        for number, future in enumerate(as_completed(running), 1):
+            row = running[future]
+            print(f"{number} of {len(missing)}: {row.group}: {row.name}", file=sys.stderr, flush=True)
+            keep(future.result())
+            write_page(table(rows, read_outcomes()))
     write_page(table(rows, read_outcomes()))
 
 

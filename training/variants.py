@@ -43,6 +43,14 @@ class Unguided(RawUNet):
         return torch.cat([features[:, :21], torch.zeros_like(features[:, 21:])], 1)
 
 
+class Undivided(RawUNet):
+    """Without red and blue details apart."""
+
+    def features_of(self, planes: Tensor, z: Tensor, colours: Tensor, a: Tensor, c: Tensor) -> Tensor:
+        features = super().features_of(planes, z, colours, a, c)
+        return torch.cat([features[:, :28], torch.zeros_like(features[:, 28:])], 1)
+
+
 class Repacked(RawUNet):
     """Bayer only, packed to RGGB: the colours are known by the channel, so the planes that tell them stay empty."""
 
@@ -107,6 +115,7 @@ DOMAINS: dict[str, type[RawUNet]] = {
     "sigma-linear": SigmaLinear,
     "k-sigma": KSigma,
     "unguided": Unguided,
+    "undivided": Undivided,
     "repacked": Repacked,
 }
 BLOCKS: dict[str, type[nn.Module]] = {
