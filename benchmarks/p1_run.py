@@ -127,7 +127,8 @@ def method_version(method: str) -> str:
     from plugin_core.models.registry import Registry
 
     manifest = Registry(()).get(method).manifest
-    return f"{manifest.weights_sha256[:8]}-{manifest.views}-{code_version()}"
+    views = "".join(f"{views}" for _, views in sorted(manifest.views.items()))
+    return f"{manifest.weights_sha256[:8]}-{views}-{code_version()}"
 
 
 @lru_cache(maxsize=4)

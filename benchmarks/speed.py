@@ -17,7 +17,8 @@ from benchmarks.scenes import BLACK, LEVELS, PATTERNS, data_folder, frame_of
 from benchmarks.serving import PeakMemory, Server, serving
 from plugin_core.client.values import DenoiseOptions, Stage
 from plugin_core.engine.session import open_session
-from plugin_core.frame import RawFrame
+from plugin_core.engine.views import averaged
+from plugin_core.frame import CfaKind, RawFrame
 from plugin_core.models.registry import Registry
 from simulation.cameras import FloatArray, xyz_to_camera
 from simulation.scene import make_scene
@@ -170,7 +171,7 @@ def pmrid_runner(side: int, threads: int) -> tuple[Callable[[], FloatArray], flo
 
 
 def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], FloatArray], float, int]:
-    """(one tile through a shipped model, FLOPs per photosite, parameters)."""
+    """(one Bayer tile through a shipped model in all its views, FLOPs per photosite, parameters)."""
     session = open_session(Registry(()).get(model), threads=threads)
     rng = np.random.default_rng(2)
     planes = rng.random((1, 4, side // 2, side // 2), dtype=np.float32)
@@ -178,7 +179,9 @@ def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], Floa
     colours[:, 0], colours[:, 7] = 1, 1
     a, b = np.full((1, 4, 1, 1), 0.004, dtype=np.float32), np.full((1, 4, 1, 1), 2e-5, dtype=np.float32)
     manifest = session.manifest
-    return lambda: session.run(planes, colours, a, b), manifest.flops_per_photosite, manifest.parameters
+    views = manifest.views_of(CfaKind.BAYER)
+    work = manifest.flops_per_photosite * views
+    return lambda: averaged(session.run, views, planes, colours, a, b), work, manifest.parameters
 
 
 def timed(runners: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:

@@ -33,7 +33,7 @@ class Config:
     linear_share: float = 0.5  # of the error in signal units, the rest in the stabilised domain
     evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
     tile_ratio: float = 1.0  # for the manifest
-    views: int = 1  # for the manifest: positions each tile is restored in, see plugin_core/engine/views.py
+    views: dict[str, int] = field(default_factory=dict)  # for the manifest
     mix: Mix = field(default_factory=Mix)
 
 

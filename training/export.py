@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -152,16 +151,7 @@ def macs_per_photosite(network: RawUNet) -> int:
     return round(total / (128 * 128))
 
 
-def answer(
-    session: onnxruntime.InferenceSession, views: int, feed: dict[str, NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """What a package of this graph and so many views gives."""
-    names = list(feed)
-    once = lambda *given: session.run(["restored"], dict(zip(names, given, strict=True)))[0]  # noqa: E731
-    return averaged(once, views, *feed.values())
-
-
-def golden_tolerance(variant: Variant, views: int, tile: Example, expected: NDArray[np.float32]) -> float:
+def golden_tolerance(variant: Variant, tile: Example, expected: NDArray[np.float32]) -> float:
     """How far another runtime's or processor's result may be from `expected`, signal units.
 
     In int8 the last bit of a sum can turn a rounding over. How much that does is seen by computing the graph node by
@@ -169,20 +159,20 @@ def golden_tolerance(variant: Variant, views: int, tile: Example, expected: NDAr
     """
     if variant.precision == "float32":
         return GOLDEN_TOLERANCE
-    others = [answer(graph_session(variant.graph, optimised=False), views, tile.feed)]
+    others = [graph_session(variant.graph, optimised=False).run(["restored"], tile.feed)[0]]
     session, rng = graph_session(variant.graph), np.random.default_rng(0)
     for _ in range(20):
         last_bits = (1 + 2e-6 * rng.uniform(-1, 1, tile.planes.shape)).astype(np.float32)
         feed = {**tile.feed, "planes": tile.feed["planes"] * last_bits}
-        others.append(answer(session, views, feed))
+        others.append(session.run(["restored"], feed)[0])
     return max(GOLDEN_TOLERANCE, 2 * max(float(np.abs(other - expected).max()) for other in others))
 
 
-def write_golden(variant: Variant, views: int, path: Path) -> None:
-    """The golden tile: seeded inputs, and what the package itself makes of them."""
+def write_golden(variant: Variant, path: Path) -> None:
+    """The golden tile: seeded inputs, and what the graph itself makes of them."""
     tile = scene_example(77, GOLDEN_SIDE, extreme_noise(100))
-    expected = answer(graph_session(variant.graph), views, tile.feed)
-    tolerance = golden_tolerance(variant, views, tile, expected)
+    (expected,) = graph_session(variant.graph).run(["restored"], tile.feed)
+    tolerance = golden_tolerance(variant, tile, expected)
     np.savez_compressed(path, **tile.feed, expected=expected, tolerance=np.float64(tolerance))
 
 
@@ -252,7 +242,7 @@ def export(
     variant = best_variant(network, config, photos, first_level) if photos else Variant(float_graph(network))
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(variant.graph, folder / "model.onnx")
-    write_golden(variant, config.views, folder / "golden.npz")
+    write_golden(variant, folder / "golden.npz")
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     card.write(folder, measured)
@@ -267,11 +257,11 @@ def export(
         "description": f"{name}: mosaic denoiser for Bayer, X-Trans and monochrome, one weight set",
         "licence": "Apache-2.0",
         "cfa_kinds": [kind.value for kind in CfaKind],
-        "halo": halo + (alignment if config.views > 1 else 0),
+        "halo": halo + (alignment if max(config.views.values(), default=1) > 1 else 0),
         "alignment": alignment,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "flops_per_photosite": 2 * macs_per_photosite(network) * config.views,
-        "remaining_noise": round(remaining_noise(in_views(network, config.views)), 4),
+        "flops_per_photosite": 2 * macs_per_photosite(network),
+        "remaining_noise": round(remaining_noise(in_views(network, config.views.get("bayer", 1))), 4),
         "precision": variant.precision,
         "precision_cost_db": variant.cost_db,
         "tile_ratio": config.tile_ratio,

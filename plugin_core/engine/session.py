@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from plugin_core.engine.views import VIEWS, averaged
 from plugin_core.errors import LimitError, ModelPackageError, OptionError
 from plugin_core.frame import FloatArray
 from plugin_core.models.package import Manifest, ModelPackage
@@ -57,12 +56,6 @@ class OnnxSession:
                 + ", ".join(name for name, p in PROVIDERS.items() if p in onnxruntime.get_available_providers()),
                 "NO_SUCH_DEVICE",
             )
-        if package.manifest.views not in VIEWS:
-            known = ", ".join(str(views) for views in VIEWS)
-            raise ModelPackageError(
-                f"model {package.manifest.id}: {package.manifest.views} views; this version knows {known}",
-                "MODEL_MANIFEST",
-            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = (
             threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
@@ -79,9 +72,6 @@ class OnnxSession:
 
     def run(self, planes: FloatArray, colors: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
         """See Session.run. Raises LimitError when memory runs out."""
-        return averaged(self._run_once, self.manifest.views, planes, colors, a, b)
-
-    def _run_once(self, planes: FloatArray, colors: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
         feed = {"planes": planes, "colors": colors, "a": a, "b": b}
         try:
             (restored,) = self._session.run(["restored"], feed)

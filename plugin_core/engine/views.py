@@ -28,22 +28,26 @@ def transposed(planes: FloatArray) -> FloatArray:
     return groups.swapaxes(2, 3).reshape(planes.shape[0], planes.shape[1], planes.shape[3], planes.shape[2])
 
 
-def moved(planes: FloatArray, step: int) -> FloatArray:
-    """Even rows and even columns of the mosaics, (1, C, h, w), moved on by `step` cells; what leaves comes in again."""
+def moved(planes: FloatArray, forth: bool) -> FloatArray:
+    """Even rows and even columns of the mosaics, (1, C, h, w), moved by one cell, forth or back.
+
+    The place that becomes free gets its neighbour of the same row or column parity: a reflection.
+    """
     groups = planes.reshape(-1, 2, 2, *planes.shape[2:]).copy()
-    groups[:, 0] = np.roll(groups[:, 0], step, axis=2)
-    groups[:, :, 0] = np.roll(groups[:, :, 0], step, axis=3)
+    here, there = (slice(1, None), slice(None, -1)) if forth else (slice(None, -1), slice(1, None))
+    groups[:, 0, :, here] = groups[:, 0, :, there].copy()
+    groups[:, :, 0, :, here] = groups[:, :, 0, :, there].copy()
     return groups.reshape(planes.shape)
 
 
 def turned(planes: FloatArray) -> FloatArray:
     """The mosaics turned by 180 degrees and moved by one photosite down and right, (1, C, h, w)."""
-    return moved(planes[..., ::-1, ::-1], 1)
+    return moved(planes[..., ::-1, ::-1], forth=True)
 
 
 def turned_back(planes: FloatArray) -> FloatArray:
     """The inverse of `turned`."""
-    return np.ascontiguousarray(moved(planes, -1)[..., ::-1, ::-1])
+    return np.ascontiguousarray(moved(planes, forth=False)[..., ::-1, ::-1])
 
 
 def seen(planes: FloatArray, view: View) -> FloatArray:
@@ -70,7 +74,8 @@ def averaged(
 ) -> FloatArray:
     """Mean of `run` over 1, 2 or 4 views; arguments and result as in engine.session.Session.run.
 
-    Turned views reach over the tile's edge by one photosite, so halos need one alignment more than a single view's.
+    In turned views each photosite lies one further on, so halos need one alignment more than a single view's; the
+    outermost rows and columns come back as their neighbours.
     """
     total: FloatArray | None = None
     for view in VIEWS[views]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
 CARD_FILE = "card.md"
 WEIGHTS_FILE = "weights.safetensors"
+VIEW_COUNTS = {1, 2, 4}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Manifest:
     remaining_noise: sigma left on a flat field at strength 1, as a share of the sigma that was there.
     precision: what the graph computes in. precision_cost_db: raw PSNR that float32 would have more, dB.
     tile_ratio: sides of this model's tiles against the server's, for much the same memory.
-    views: in how many positions each tile goes through the graph, see engine.views; flops_per_photosite is of all.
+    flops_per_photosite: of one pass through the graph.
+    views: by CFA kind, in how many positions each tile goes through the graph and is averaged, see engine.views.
     sha256: lower-case hex of each file of the package but the manifest.
     measured: figures by name, each with the command that makes them under "command".
     """
@@ -53,7 +55,7 @@ class Manifest:
     precision: str = "float32"
     precision_cost_db: float = 0.0
     tile_ratio: float = 1.0
-    views: int = 1
+    views: dict[str, int] = field(default_factory=dict)
     default: bool = False
     format: int = 1
 
@@ -65,6 +67,10 @@ class Manifest:
     def handles(self, kind: CfaKind) -> bool:
         """True if the model restores mosaics of this kind."""
         return kind.value in self.cfa_kinds
+
+    def views_of(self, kind: CfaKind) -> int:
+        """In how many positions the model sees each tile of a mosaic of this kind: 1, 2 or 4."""
+        return self.views.get(kind.value, 1)
 
 
 @dataclass(frozen=True)
@@ -141,14 +147,17 @@ def load_package(directory: Path) -> ModelPackage:
         raise ModelPackageError(f"{path}: not valid JSON: {error}", "MODEL_MANIFEST") from error
     if not isinstance(table, dict):
         raise ModelPackageError(f"{path}: expected a JSON object", "MODEL_MANIFEST")
-    known = {field.name for field in fields(Manifest)}
-    needed = {field.name for field in fields(Manifest) if field.default is MISSING}
+    known = {each.name for each in fields(Manifest)}
+    needed = {f.name for f in fields(Manifest) if f.default is MISSING and f.default_factory is MISSING}
     if missing := needed - table.keys():
         raise ModelPackageError(f"{path}: lacks {', '.join(sorted(missing))}", "MODEL_MANIFEST")
     if unknown := table.keys() - known:
         raise ModelPackageError(f"{path}: unknown {', '.join(sorted(unknown))}", "MODEL_MANIFEST")
     if table.get("format", 1) != 1:
         raise ModelPackageError(f"{path}: format {table['format']}, this version reads format 1", "MODEL_MANIFEST")
+    views = table.get("views", {})
+    if not isinstance(views, dict) or not set(views.values()) <= VIEW_COUNTS:
+        raise ModelPackageError(f"{path}: views: {views}; a number of {VIEW_COUNTS} by CFA kind", "MODEL_MANIFEST")
     table["cfa_kinds"] = tuple(table["cfa_kinds"])
     manifest = Manifest(**table)
     if MODEL_FILE not in manifest.sha256:

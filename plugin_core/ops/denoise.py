@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import Session
 from plugin_core.engine.tiles import Tile, continued, plan_tiles
+from plugin_core.engine.views import averaged
 from plugin_core.errors import NoModelError, OptionError
 from plugin_core.frame import (
     BAYER_PATTERNS,
@@ -131,6 +132,7 @@ def _plane_residual(
     lead = cell_origin(cfa)
     a, b = cell_profile(cfa.shifted(-lead[0], -lead[1]), profile)
     manifest = session.manifest
+    views = manifest.views_of(cfa.kind)
     tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment, lead)
     colors = _ColorPlanes(cfa, height, width)
     even = black.strides == white.strides == (0, 0)
@@ -140,7 +142,8 @@ def _plane_residual(
         cancel.check()
         raw = _read(samples, tile, cfa.period)
         low, span = (_read(level, tile, cfa.period) for level in (black, spans))
-        restored = session.run(unshuffle((raw - low) / span)[None], np.ascontiguousarray(colors.of(tile)), a, b)
+        planes = unshuffle((raw - low) / span)[None]
+        restored = averaged(session.run, views, planes, np.ascontiguousarray(colors.of(tile)), a, b)
         here = tile.inner_in_outer
         change = raw[here] - (shuffle(restored[0])[here] * span[here] + low[here])
         change[samples[tile.inner.slices] >= white[tile.inner.slices]] = (

@@ -1,10 +1,20 @@
 """Views of a tile: what the network sees is the mosaic, turned; what comes back lies where it was."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from plugin_core.engine.cancel import CancelToken
+from plugin_core.engine.session import open_session
 from plugin_core.engine.views import VIEWS, averaged, seen, unseen
-from plugin_core.ops.denoise import shuffle, unshuffle
+from plugin_core.errors import ModelPackageError
+from plugin_core.frame import XTRANS_PATTERN, NoiseProfile, NoiseSource
+from plugin_core.models.package import VIEW_COUNTS, load_package
+from plugin_core.models.registry import shipped_directory
+from plugin_core.ops.denoise import restore, shuffle, unshuffle
+from tests.builders import make_frame
 
 ALL = VIEWS[4]
 
@@ -15,10 +25,10 @@ def mosaic():
 
 
 def on_mosaic(view, mosaic):
-    """What a view means, on the mosaic itself."""
+    """What a view means, on the mosaic itself: turned, the last row and column leave, reflections come in."""
     if view[0]:
         mosaic = mosaic.T
-    return np.roll(mosaic[::-1, ::-1], (1, 1), (0, 1)) if view[1] else mosaic
+    return np.pad(mosaic[:0:-1, :0:-1], ((1, 0), (1, 0)), mode="reflect") if view[1] else mosaic
 
 
 @pytest.mark.parametrize("view", ALL)
@@ -27,7 +37,8 @@ def test_a_view_is_the_mosaic_transposed_and_turned(view, mosaic):
     given = seen(planes, view)
     assert np.array_equal(shuffle(given[0, :4]), on_mosaic(view, mosaic))
     assert np.array_equal(shuffle(given[0, 4:]), on_mosaic(view, 2 * mosaic))
-    assert np.array_equal(unseen(given, view), planes)
+    inner = (..., slice(1, None), slice(1, None))
+    assert np.array_equal(unseen(given, view)[inner], planes[inner])
 
 
 @pytest.mark.parametrize("view", ALL)
@@ -55,7 +66,8 @@ def test_a_network_that_changes_nothing_gives_the_tile(views, mosaic):
         return planes
 
     colors = np.zeros((1, 8, *planes.shape[2:]), np.float32)
-    assert np.allclose(averaged(run, views, planes, colors, level, level), planes, rtol=1e-6)
+    found = averaged(run, views, planes, colors, level, level)
+    assert np.allclose(found[..., 1:, 1:], planes[..., 1:, 1:], rtol=1e-6)
     assert len(calls) == views
 
 
@@ -72,3 +84,42 @@ def test_the_mean_over_views_is_taken(mosaic):
         level,
     )
     assert np.all(result == 3.0)
+
+
+def test_a_manifest_may_ask_for_these_numbers_of_views():
+    assert set(VIEWS) == VIEW_COUNTS
+
+
+@pytest.fixture
+def in_views(tmp_path):
+    """A shipped package that is to see X-Trans tiles in so many positions."""
+
+    def make(views):
+        folder = shutil.copytree(shipped_directory() / "fast", tmp_path / "copy", dirs_exist_ok=True)
+        table = json.loads((folder / "manifest.json").read_text())
+        table["halo"], table["views"] = table["halo"] + table["alignment"], views
+        (folder / "manifest.json").write_text(json.dumps(table))
+        return load_package(folder)
+
+    return make
+
+
+@pytest.mark.parametrize("views", [{"xtrans": 3}, 4, {"bayer": "4"}])
+def test_other_numbers_are_refused(in_views, views):
+    with pytest.raises(ModelPackageError, match=r"manifest\.json: views: .*\{1, 2, 4\} by CFA kind"):
+        in_views(views)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, 3)])
+def test_views_go_over_tiles_without_a_seam(in_views, shift):
+    frame = make_frame(500, 420, XTRANS_PATTERN.shifted(*shift), noise=(1e-3, 1e-4))
+    profile = NoiseProfile((1e-3,) * 3, (1e-4,) * 3, NoiseSource.USER)
+
+    def restored(views, inner):
+        session = open_session(in_views({"xtrans": views}))
+        return restore(frame, profile, session, inner, lambda _: None, CancelToken()).astype(np.float32)
+
+    whole = restored(4, 1024)
+    assert np.abs(restored(4, 160) - whole).max() <= 1e-4 * frame.white_level[0]
+    single = restored(1, 1024)
+    assert 0.001 < np.abs(whole - single).mean() / np.abs(single).mean() < 0.2
