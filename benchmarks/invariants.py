@@ -190,7 +190,7 @@ def blotches(session: Session) -> Iterator[report.Bar]:
     level = BAYER_LEVEL["E x300"]
     draw = noise_only(level)
     for cfa in ("RGGB", "XTRANS"):
-        worst, falls = 0.0, 0.0
+        worst, falls, against_white = 0.0, 0.0, 0.0
         for index, signal in enumerate(BLOTCH_LEVELS):
             flat = case(np.full((SIDE, SIDE), signal / level.ratio, dtype=np.float32), cfa, draw, 200 + index)
             restored = run(flat, session)[1].astype(np.float64)
@@ -198,10 +198,14 @@ def blotches(session: Session) -> Iterator[report.Bar]:
             left = {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
             worst = max(worst, left[16])
             falls = max(falls, *(left[scale] / (left[16] * 16 / scale) for scale in BLOTCH_SCALES))
+            against_white = max(against_white, *(left[scale] * scale for scale in BLOTCH_SCALES))
         text = f"no blotches, E x300, {cfa}: ≤ 12 % of σ in means over 16 x 16"
         yield report.Bar(text, f"{100 * worst:.1f} % (white noise: {100 / 16:.1f} %)", worst <= 0.12)
-        text = f"no blotches, E x300, {cfa}: falls with scale as white noise does, to within 2 x"
-        yield report.Bar(text, f"{falls:.2f} x up to {BLOTCH_SCALES[-1]} x {BLOTCH_SCALES[-1]}", falls <= 2.0)
+        largest = f"up to {BLOTCH_SCALES[-1]} x {BLOTCH_SCALES[-1]}"
+        text = f"no blotches, E x300, {cfa}: at every scale ≤ 2 x what white noise of that σ has there"
+        yield report.Bar(text, f"{against_white:.2f} x {largest}", against_white <= 2.0)
+        text = f"no blotches, E x300, {cfa}: from its own 16 x 16 on falls as white noise does, to within 2 x"
+        yield report.Bar(text, f"{falls:.2f} x {largest}", falls <= 2.0)
 
 
 def squares(signal: NDArray[np.float64], side: int) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ CLIP_HIGHLIGHTS, INPAINT_OPPOSED = 0, 5
 
 
 class Weights(NamedTuple):
-    """The module's sliders and model (0 standard, 1 fast)."""
+    """The module's sliders and model (0 standard, 1 fast, 2 fine)."""
 
     strength: float = 1.0
     luma: float = 1.0

@@ -153,13 +153,14 @@ def test_a_small_export_is_made_of_the_whole_mosaic(
     assert decibels(found, expected) > 55
 
 
+@pytest.mark.parametrize(("number", "name"), [(1, "fast"), (2, "fine")])
 def test_models_are_told_apart(
-    module: InstalledModule, client: Client, source_of: Callable[[str], Path], tmp_path: Path
+    module: InstalledModule, client: Client, source_of: Callable[[str], Path], tmp_path: Path, number: int, name: str
 ) -> None:
     source = source_of("RGGB")
-    client.denoise(source, tmp_path / "restored.dng", DenoiseOptions("fast"))
+    client.denoise(source, tmp_path / "restored.dng", DenoiseOptions(name))
     expected = module.render(tmp_path / "restored.dng", edit_of(None), tmp_path).picture
-    found = module.render(source, edit_of(Weights(model=1)), tmp_path).picture
+    found = module.render(source, edit_of(Weights(model=number)), tmp_path).picture
     assert decibels(found, expected) >= SAME
 
 

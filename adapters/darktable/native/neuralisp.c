@@ -36,6 +36,7 @@ typedef enum dt_iop_neuralisp_model_t
 {
   DT_NEURALISP_STANDARD = 0, // $DESCRIPTION: "standard"
   DT_NEURALISP_FAST = 1,     // $DESCRIPTION: "fast"
+  DT_NEURALISP_FINE = 2,     // $DESCRIPTION: "fine"
 } dt_iop_neuralisp_model_t;
 
 typedef struct dt_iop_neuralisp_params_t
@@ -48,7 +49,7 @@ typedef struct dt_iop_neuralisp_params_t
 
 typedef dt_iop_neuralisp_params_t dt_iop_neuralisp_data_t;
 
-static const char *const model_ids[] = { "standard", "fast" };
+static const char *const model_ids[] = { "standard", "fast", "fine" };
 
 const char *name()
 {
@@ -215,7 +216,7 @@ void process(struct dt_iop_module_t *self, dt_dev_pixelpipe_iop_t *piece, const 
 
   nisp_request_t request;
   nisp_residual_t *residual = NULL;
-  const char *model = model_ids[d->model == DT_NEURALISP_FAST];
+  const char *model = model_ids[d->model <= DT_NEURALISP_FINE ? d->model : DT_NEURALISP_STANDARD];
   const gboolean known = nisp_request_fill(&request, piece, model) && span > 0.0f;
   if(known && _is(piece, DT_DEV_PIXELPIPE_FULL)) nisp_request_set_current(&request);
   if(known && !identity)

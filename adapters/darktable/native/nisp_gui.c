@@ -151,7 +151,8 @@ void nisp_gui_init(dt_iop_module_t *self)
   gui_t *g = (gui_t *)_iop_gui_alloc(self, sizeof(gui_t));
 
   GtkWidget *model = dt_bauhaus_combobox_from_params(self, "model");
-  gtk_widget_set_tooltip_text(model, _("standard removes more and keeps more detail,\nfast takes about half as long.\n"
+  gtk_widget_set_tooltip_text(model, _("standard removes more and keeps more detail,\nfast takes about half as long,\n"
+                                       "fine removes most and takes several times as long.\n"
                                        "each restores a picture once; afterwards it is kept"));
   _share(self, "strength", _("how much of the noise goes; 0 leaves the picture as it is.\n"
                              "acts at once: the network does not run again"));
