@@ -129,7 +129,7 @@ def odd_sizes(session: Session) -> Iterator[report.Bar]:
         one = case(scene_truth(cfa, 513, 641), cfa, BAYER_LEVEL["U .004"].draw, 8)
         cut = frame_of(one.frame.mosaic[:-1, :-1].astype(np.float32), cfa, COLOUR)
         whole, part = run(one, session)[1], run(Case(cut, one.truth, one.profile), session)[1]
-        margin = session.manifest.halo
+        margin = session.manifest.halo_of(one.frame.cfa.kind)
         inner = slice(0, 512 - margin), slice(0, 640 - margin)
         difference = float(np.abs(whole[inner] - part[inner]).max())
         text = f"513 x 641 against 512 x 640, {cfa}, further than the halo from the cut: ≤ 1e-4 of white"

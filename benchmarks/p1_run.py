@@ -127,7 +127,7 @@ def method_version(method: str) -> str:
     from plugin_core.models.registry import Registry
 
     manifest = Registry(()).get(method).manifest
-    views = "".join(f"{views}" for _, views in sorted(manifest.views.items()))
+    views = "".join(f"{kind[0]}{views}" for kind, views in sorted(manifest.views.items()))
     return f"{manifest.weights_sha256[:8]}-{views}-{code_version()}"
 
 

@@ -257,7 +257,7 @@ def export(
         "description": f"{name}: mosaic denoiser for Bayer, X-Trans and monochrome, one weight set",
         "licence": "Apache-2.0",
         "cfa_kinds": [kind.value for kind in CfaKind],
-        "halo": halo + (alignment if max(config.views.values(), default=1) > 1 else 0),
+        "halo": halo,
         "alignment": alignment,
         "parameters": sum(p.numel() for p in network.parameters()),
         "flops_per_photosite": 2 * macs_per_photosite(network),

@@ -74,7 +74,7 @@ def averaged(
 ) -> FloatArray:
     """Mean of `run` over 1, 2 or 4 views; arguments and result as in engine.session.Session.run.
 
-    In turned views each photosite lies one further on, so halos need one alignment more than a single view's; the
+    In turned views each photosite lies one further on, so halos are one alignment wider (Manifest.halo_of); the
     outermost rows and columns come back as their neighbours.
     """
     total: FloatArray | None = None

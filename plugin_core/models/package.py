@@ -26,7 +26,7 @@ VIEW_COUNTS = {1, 2, 4}
 class Manifest:
     """What manifest.json says.
 
-    halo: photosites around a tile that its result depends on, to within the tile test's 1e-4 of white.
+    halo: photosites around a tile that the graph's result depends on, to within the tile test's 1e-4 of white.
     alignment: tile sides and origins are multiples of this many photosites.
     remaining_noise: sigma left on a flat field at strength 1, as a share of the sigma that was there.
     precision: what the graph computes in. precision_cost_db: raw PSNR that float32 would have more, dB.
@@ -71,6 +71,10 @@ class Manifest:
     def views_of(self, kind: CfaKind) -> int:
         """In how many positions the model sees each tile of a mosaic of this kind: 1, 2 or 4."""
         return self.views.get(kind.value, 1)
+
+    def halo_of(self, kind: CfaKind) -> int:
+        """Photosites of context that tiles of such a mosaic need: turned views reach one photosite further."""
+        return self.halo + (self.alignment if self.views_of(kind) > 1 else 0)
 
 
 @dataclass(frozen=True)

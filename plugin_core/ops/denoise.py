@@ -133,7 +133,7 @@ def _plane_residual(
     a, b = cell_profile(cfa.shifted(-lead[0], -lead[1]), profile)
     manifest = session.manifest
     views = manifest.views_of(cfa.kind)
-    tiles = plan_tiles(height, width, inner, manifest.halo, manifest.alignment, lead)
+    tiles = plan_tiles(height, width, inner, manifest.halo_of(cfa.kind), manifest.alignment, lead)
     colors = _ColorPlanes(cfa, height, width)
     even = black.strides == white.strides == (0, 0)
     spans = np.broadcast_to(white[0, 0] - black[0, 0], black.shape) if even else white - black

@@ -97,7 +97,7 @@ def in_views(tmp_path):
     def make(views):
         folder = shutil.copytree(shipped_directory() / "fast", tmp_path / "copy", dirs_exist_ok=True)
         table = json.loads((folder / "manifest.json").read_text())
-        table["halo"], table["views"] = table["halo"] + table["alignment"], views
+        table["views"] = views
         (folder / "manifest.json").write_text(json.dumps(table))
         return load_package(folder)
 
