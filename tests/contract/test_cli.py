@@ -38,17 +38,23 @@ class Place:
         return f"unix://{self.folder}/neural-isp/server.sock"
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-        """`neural-isp` with these arguments, running."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "plugin_core.cli", *map(str, arguments)],
-            env={**self.environment, **environment},
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # a shell's background job is started deaf to Ctrl-C, and so are its children
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        """`neural-isp` with these arguments, running.
+
+        A shell's background job is started deaf to Ctrl-C, and so are its children, but for a handler of ours. Not by
+        preexec_fn: that forks, and gRPC's poller then may end the child (grpc/grpc issue 43055).
+        """
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "plugin_core.cli", *map(str, arguments)],
+                env={**self.environment, **environment},
+                cwd=ROOT,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def run(self, *arguments: object, **environment: str) -> tuple[int, str, str]:
         """`neural-isp` with these arguments: exit code, stdout, stderr."""
