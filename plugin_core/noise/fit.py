@@ -16,7 +16,7 @@ Float64 = NDArray[np.float64]
 # more (APS-C at low ISO); where b matters the picture has shadows, and they outvote this.
 PRIOR_ELECTRONS2 = 2.5
 PRIOR_SPREAD = 2.5
-UPWARD_SCALE = 1.0  # residuals above the line lose weight from here on, in sigmas: texture only ever adds
+UPWARD_SCALE = 1.35  # residuals above the line lose weight from here on, in sigmas: texture only ever adds
 DOWNWARD_SCALE = 6.0  # below it only gross outliers do
 
 
