@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks import camera_noise, p1_run, report
 from benchmarks.gallery import Crop, sheet
-from benchmarks.metrics import psnr
+from benchmarks.metrics import psnr, squares
 from benchmarks.p1_run import Job
 from benchmarks.scenes import LEVELS, PATTERNS, finished, read_scene, scene_paths, take
 from simulation.cameras import FloatArray
@@ -45,17 +45,10 @@ CONDITIONS = (
 DEFECTS_SHOWN = ("row and column banding", "hot and dead, unknown", "lossy staircase (NEF)")  # blind, least gain
 
 
-def squares(error: FloatArray) -> NDArray[np.float64]:
-    """Mean squares over pieces of SIDE x SIDE, (rows, columns)."""
-    rows, columns = (length // SIDE for length in error.shape)
-    cut = error[: rows * SIDE, : columns * SIDE].astype(np.float64)
-    return np.asarray((cut**2).reshape(rows, SIDE, columns, SIDE).mean((1, 3)))
-
-
 def badness(noisy: FloatArray, ours: FloatArray, truth: FloatArray, rule: Rule) -> NDArray[np.float64]:
     """How well each piece fits the rule; the largest is shown."""
-    left = squares(ours - truth)
-    return left if rule == "largest error left" else left / squares(noisy - truth)
+    left, before = (squares((mosaic - truth).astype(np.float64) ** 2, SIDE) for mosaic in (ours, noisy))
+    return left if rule == "largest error left" else left / before
 
 
 @dataclass(frozen=True)

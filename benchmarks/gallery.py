@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks import baselines, p1_run, report
-from benchmarks.metrics import psnr
+from benchmarks.metrics import psnr, squares
 from benchmarks.p1_rows import collect
 from benchmarks.p1_run import Job
 from benchmarks.scenes import (
@@ -86,12 +86,11 @@ def crops(scene: Scene, label: str, model: str) -> list[Crop]:
     shot = take(scene, LEVEL, "RGGB")
     mosaics = answers(shot, model)
     gain = (mosaics["PMRID"] - shot.truth) ** 2 - (mosaics["ours"] - shot.truth) ** 2
-    rows, columns = (length // SIDE for length in gain.shape)
-    pieces = gain[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE).mean((1, 3))
+    pieces = squares(gain, SIDE)
     pictures = {name: render(mosaic, PATTERNS["RGGB"], scene.colour) for name, mosaic in mosaics.items()}
     found = []
     for word, index in (("most", int(pieces.argmax())), ("least", int(pieces.argmin()))):
-        top, left = index // columns * SIDE, index % columns * SIDE
+        top, left = index // pieces.shape[1] * SIDE, index % pieces.shape[1] * SIDE
         here = slice(top, top + SIDE), slice(left, left + SIDE)
         figures = {name: psnr(mosaics[name][here], shot.truth[here]) for name in COLUMNS[:-1]}
         found.append(Crop(f"{label}, {word}", {name: picture[here] for name, picture in pictures.items()}, figures))

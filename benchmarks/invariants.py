@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.metrics import psnr
+from benchmarks.metrics import psnr, squares
 from benchmarks.scenes import BLACK, LEVELS, PATTERNS, Level, frame_of
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import Session, open_session
@@ -206,12 +205,6 @@ def blotches(session: Session) -> Iterator[report.Bar]:
         yield report.Bar(text, f"{against_white:.2f} x {largest}", against_white <= 2.0)
         text = f"no blotches, E x300, {cfa}: from its own 16 x 16 on falls as white noise does, to within 2 x"
         yield report.Bar(text, f"{falls:.2f} x {largest}", falls <= 2.0)
-
-
-def squares(signal: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Means over squares of `side` photosites; what fills none is left out."""
-    rows, columns = (length // side for length in signal.shape)
-    return signal[: rows * side, : columns * side].reshape(rows, side, columns, side).mean(axis=(1, 3))
 
 
 def strengths(session: Session) -> Iterator[report.Bar]:

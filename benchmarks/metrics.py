@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulation.cameras import FloatArray
 
+Number = TypeVar("Number", np.float32, np.float64)
+
 
 def psnr(estimate: FloatArray, truth: FloatArray) -> float:
     """Peak signal-to-noise ratio in dB, peak 1, both clipped to [0, 1]; 100 for identical pictures."""
     error = np.clip(estimate, 0, 1).astype(np.float64) - np.clip(truth, 0, 1)
     return float(min(100.0, -10 * np.log10(max(float(np.mean(error**2)), 1e-30))))
+
+
+def squares(values: NDArray[Number], side: int) -> NDArray[Number]:
+    """Means of (H, W) over squares of `side` photosites, (H // side, W // side); what fills none is left out."""
+    rows, columns = (length // side for length in values.shape)
+    means: NDArray[Number] = values[: rows * side, : columns * side].reshape(rows, side, columns, side).mean((1, 3))
+    return means
 
 
 def ssim(estimate: FloatArray, truth: FloatArray) -> float:

@@ -43,7 +43,7 @@ class Row:
 
 def collect(jobs: Iterable[Job]) -> list[Row]:
     """Rows of everything that is kept for these jobs."""
-    kept = p1_run.read_baselines() | p1_run.read_store()
+    kept = p1_run.known_results()
     rows: dict[tuple[str, bool, str], Row] = {}
     for job in jobs:
         if job in kept:

@@ -84,7 +84,7 @@ def read_baselines(path: Path = BASELINES) -> dict[Job, Result]:
 
 def keep_baselines(path: Path = BASELINES) -> int:
     """Writes what is known of the baselines' present versions; returns how many results."""
-    known = read_baselines() | read_store()
+    known = known_results()
     mine = [
         r
         for job, r in known.items()
@@ -109,6 +109,11 @@ def read_store(path: Path = STORE) -> dict[Job, Result]:
     lines = (json.loads(line) for line in path.read_text().splitlines() if line.endswith("}"))
     results = (Result(Job(**line.pop("job")), **line) for line in lines)
     return {result.job: result for result in results}
+
+
+def known_results(store: Path = STORE) -> dict[Job, Result]:
+    """The baselines' results that came with the code, and those kept on this machine, which go before."""
+    return read_baselines() | read_store(store)
 
 
 def code_version() -> str:
@@ -221,7 +226,7 @@ def wanted_jobs(
 def compute(jobs: list[Job], processes: int, store: Path = STORE) -> int:
     """Computes what the store lacks; returns how many results came."""
     store.parent.mkdir(exist_ok=True)
-    done = read_baselines() | read_store(store)
+    done = known_results(store)
     paths = {path.stem: path for path in scene_paths()}
     todo: dict[str, list[Job]] = {}
     for job in jobs:
@@ -267,7 +272,7 @@ def main() -> None:
     print(f"{count} new results of {len(jobs)} in {time.monotonic() - began:.0f} s, kept in {STORE}")
     groups: dict[tuple[str, str, str], list[Result]] = {}
     wanted = set(jobs)
-    for job, result in (read_baselines() | read_store()).items():
+    for job, result in known_results().items():
         if job in wanted:
             groups.setdefault((job.method, job.cfa, "blind" if job.blind else "known"), []).append(result)
     for key, mine in groups.items():

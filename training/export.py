@@ -95,7 +95,7 @@ def remaining_noise(network: Restorer) -> float:
 
 
 @torch.no_grad()
-def smallest_halo(network: Restorer, alignment: int) -> int:
+def smallest_halo(network: RawUNet, alignment: int) -> int:
     """Photosites of context after which the result changes by less than HALO_BOUND of white, worst over noise levels.
 
     The right part of a noisy frame is replaced by another scene; the halo is the distance at which the left part no

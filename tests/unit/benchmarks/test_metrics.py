@@ -85,3 +85,8 @@ def test_dark_levels_are_amplified_and_clipped() -> None:
 
 def test_seeds_depend_on_the_words_only() -> None:
     assert seed_of("noise", "a", "b") == seed_of("noise", "a", "b") != seed_of("noise", "a", "c")
+
+
+def test_squares_are_means_and_leave_out_what_fills_none():
+    values = np.arange(35, dtype=np.float32).reshape(5, 7)
+    assert metrics.squares(values, 3).tolist() == [[8.0, 11.0]]

@@ -17,7 +17,7 @@ from simulation.cameras import BAYER, XTRANS  # noqa: E402
 from simulation.unprocess import cfa_colours  # noqa: E402
 from training.config import Config, read_config  # noqa: E402
 from training.denoise import Trainer  # noqa: E402
-from training.export import Card, export  # noqa: E402
+from training.export import Card, export  # noqa: E402  (after the skip)
 from training.grow import grown  # noqa: E402
 from training.loss import LevelBalance, capped, loss_of  # noqa: E402
 from training.network import NetworkShape, RawUNet, stabilise, unstabilise  # noqa: E402

@@ -16,7 +16,7 @@ from plugin_core.models import load_package  # noqa: E402
 from training import precision  # noqa: E402
 from training.config import Config  # noqa: E402
 from training.equalise import equalise  # noqa: E402
-from training.export import Card, export, whole_halo  # noqa: E402
+from training.export import Card, export, whole_halo  # noqa: E402  (after the skip)
 from training.graph import float_graph  # noqa: E402
 from training.network import NetworkShape, RawUNet  # noqa: E402
 from training.quantise import best_code, quantised, weight_codes  # noqa: E402
