@@ -32,6 +32,9 @@ class Config:
     start_from: str = ""  # safetensors to go on from; may be of a smaller shape, see training/grow.py
     linear_share: float = 0.5  # of the error in signal units, the rest in the stabilised domain
     evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
+    teacher: str = ""  # safetensors of a larger network whose result is part of what this one learns
+    teacher_share: float = 0.7  # of the target; the rest is the truth
+    coded_level: int = 0  # level whose blocks train with the roundings of int8, see training/coding.py; 0: none
     tile_ratio: float = 1.0  # for the manifest
     views: dict[str, int] = field(default_factory=dict)  # for the manifest
     mix: Mix = field(default_factory=Mix)

@@ -18,11 +18,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from training.coding import coded, settle, weights_of
 from training.config import Config, read_config
 from training.grow import grown
 from training.loss import LevelBalance, loss_of
-from training.network import RawUNet
+from training.network import RawUNet, shape_of
 from training.optimisers import build_optimisers, schedule
+from training.precision import as_tensors, calibration_samples
 from training.scenes import CleanScenes, draw_sample
 from training.validation import validate, validation_set
 
@@ -39,7 +41,7 @@ class Samples(IterableDataset[tuple[np.ndarray, ...]]):
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         torch.set_num_threads(1)
-        scenes = CleanScenes(self.folder, synthetic=self.config.mix.synthetic_scenes)
+        scenes = CleanScenes(self.folder, self.config.mix.synthetic_scenes, self.config.mix.rounded)
         rng = np.random.default_rng(self.seed)
         while True:
             drawn = [draw_sample(rng, scenes, self.config.patch, self.config.mix) for _ in range(self.config.batch)]
@@ -69,17 +71,35 @@ class Trainer:
         self.clock = clock
         if config.start_from:
             self.network.load_state_dict(grown(load_file(config.start_from), self.network))
+        self.state_file = out / f"{config.name}.state"
+        if config.coded_level:
+            self._code()
         self.average = copy.deepcopy(self.network)
+        self.teacher = self._read_teacher()
         self.optimisers = build_optimisers(self.network, config)
         self.balance = LevelBalance()
         self.step, self.seconds, self.waited = 0, 0.0, 0.0
         self.typical, self.rescues = 0.0, 0  # gradient norm; returns to the average
         self.skipped, self.skipped_in_a_row, self.loss = 0, 0, 0.0
         out.mkdir(parents=True, exist_ok=True)
-        self.state_file = out / f"{config.name}.state"
         if self.state_file.exists():
             self._resume(torch.load(self.state_file, weights_only=False))
         self.levels = validation_set(photos)
+
+    def _code(self) -> None:
+        if self.state_file.exists():  # has the ranges
+            coded(self.network, self.config.coded_level)
+            return
+        samples = [as_tensors(feed) for feed in calibration_samples(self.photos, self.config)]
+        settle(self.network, self.config.coded_level, [tuple(t.to(self.device) for t in sample) for sample in samples])
+
+    def _read_teacher(self) -> RawUNet | None:
+        if not self.config.teacher:
+            return None
+        weights = load_file(self.config.teacher)
+        teacher = RawUNet(shape_of(weights))
+        teacher.load_state_dict(weights)
+        return teacher.to(self.device, memory_format=torch.channels_last).eval()
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
@@ -91,7 +111,7 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the average as <name>.safetensors and everything as <name>.state, the latter by renaming."""
-        weights = {name: tensor.contiguous() for name, tensor in self.average.state_dict().items()}
+        weights = {name: tensor.contiguous() for name, tensor in weights_of(self.average).items()}
         save_file(weights, self.out / f"{self.config.name}.safetensors")
         temporary = self.state_file.with_suffix(".tmp")
         torch.save(
@@ -147,7 +167,7 @@ class Trainer:
                 group["lr"] = self.config.rate * factor * 0.6**self.rescues
             optimiser.zero_grad(set_to_none=True)
         squared = min(max((done - self.config.squared_from) / 0.1, 0.0), 1.0)
-        loss = loss_of(self.network, batch, self.balance, squared, self.config, self.device)
+        loss = loss_of(self.network, batch, self.balance, squared, self.config, self.device, self.teacher)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1e9))
         if math.isfinite(norm) and (self.step < SETTLING or self.typical == 0 or norm < 10 * self.typical):

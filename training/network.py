@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,18 @@ class NetworkShape:
     def alignment(self) -> int:
         """Mosaic sides must be multiples of this."""
         return int(2 ** len(self.widths))
+
+
+def shape_of(weights: Mapping[str, Tensor]) -> NetworkShape:
+    """The shape of the network that a state belongs to."""
+    down = sorted(name for name in weights if re.fullmatch(r"down\.\d+\.weight", name))
+    widths = [weights["enter.weight"].shape[0], *(weights[name].shape[0] for name in down)]
+
+    def blocks(part: str, levels: int) -> tuple[int, ...]:
+        return tuple(sum(name.startswith(f"{part}.{i}.") and name.endswith("second.bias") for name in weights)
+                     for i in range(levels))  # fmt: skip
+
+    return NetworkShape(tuple(widths), blocks("encoder", len(widths)), blocks("decoder", len(widths) - 1))
 
 
 class Residual(nn.Module):

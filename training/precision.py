@@ -20,7 +20,7 @@ from training.quantise import Feed, quantised
 from training.scenes import CleanScenes, draw_sample
 from training.validation import Levels, validation_set
 
-__all__ = ["Variant", "best_variant"]
+__all__ = ["Variant", "as_tensors", "best_variant", "calibration_samples"]
 
 LARGEST_COST_DB = 0.05  # at any noise level and CFA of the validation set
 SMALLEST_GAIN = 1.4
@@ -49,6 +49,11 @@ def calibration_samples(photos: Path, config: Config) -> list[Feed]:
         a, b = (np.full((1, 4, 1, 1), value, dtype=np.float32) for value in told)
         samples.append({"planes": noisy[None], "colors": np.asarray(colours[None], np.float32), "a": a, "b": b})
     return samples
+
+
+def as_tensors(feed: Feed) -> tuple[torch.Tensor, ...]:
+    """A graph's inputs as RawUNet takes them."""
+    return tuple(torch.from_numpy(feed[name]) for name in ("planes", "colors", "a", "b"))
 
 
 def graph_session(graph: ModelProto, threads: int = 0, optimised: bool = True) -> onnxruntime.InferenceSession:
@@ -102,8 +107,8 @@ def best_variant(network: RawUNet, config: Config, photos: Path, first_level: in
     plain = Variant(float_graph(network))
     exact = graph_psnr(plain.graph, levels)
     evened = copy.deepcopy(network)
-    tensors = [tuple(torch.from_numpy(feed[name]) for name in ("planes", "colors", "a", "b")) for feed in samples]
-    equalise(evened, range(1, depth), tensors)
+    tensors = [as_tensors(feed) for feed in samples]
+    equalise(evened, [level for level in range(1, depth) if level != config.coded_level], tensors)
     even_graph = float_graph(evened)
     for level in [first_level] if first_level else range(1, depth):
         graph = quantised(even_graph, level, samples)

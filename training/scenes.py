@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +14,16 @@ from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER, XTRANS, FloatArray
 from simulation.scene import make_scene
 from simulation.sensor import DN_RANGE, NoiseDraw, add_noise, log_uniform, random_noise
-from simulation.unprocess import (
-    camera_rgb,
-    cfa_colours,
-    inverse_smoothstep,
-    linear_to_srgb,
-    mosaic,
-    random_colour,
-    srgb_to_linear,
+from simulation.unprocess import camera_rgb, cfa_colours, linear_to_srgb, mosaic, random_colour
+from training.photographs import (
+    TO_LINEAR,
+    TO_LINEAR_SMOOTH,
+    continuous,
+    in_fine_steps,
+    noise_of,
+    photograph_names,
+    reduced,
 )
-
-ENCODED = np.arange(256, dtype=np.float32) / 255
-TO_LINEAR = srgb_to_linear(ENCODED)
-TO_LINEAR_SMOOTH = srgb_to_linear(inverse_smoothstep(ENCODED))
-
-
-def photograph_names(folder: Path, split: str, noise_limit: float = 1.5) -> list[str]:
-    """File names of a split ("train", "val"); photographs above files.csv noise_sigma_est are left out of training."""
-    sigma = {}
-    if (folder / "files.csv").exists():
-        with open(folder / "files.csv", newline="") as stream:
-            sigma = {row["file"]: float(row["noise_sigma_est"]) for row in csv.DictReader(stream)}
-    with open(folder / "split.csv", newline="") as stream:
-        names = [row["file"] for row in csv.DictReader(stream) if row["split"] == split]
-    return [n for n in names if split != "train" or sigma.get(n, 0.0) <= noise_limit]
 
 
 @dataclass(frozen=True)
@@ -58,24 +43,27 @@ class Mix:
         0.0  # share whose cells start where plugin_core.ops.denoise starts them: RGGB, X-Trans on even ones
     )
     noise: str = "wide"  # or one of NOISE: narrower mixes, to compare with
+    rounded: bool = False  # photographs as their 8 bits give them, to compare with
     defects: float = 0.0  # share with hot and dead photosites, beyond those that simulation.sensor draws
 
 
 class CleanScenes:
-    """Draws clean mosaics; holds every photograph as 8-bit sRGB in memory."""
+    """Draws clean mosaics; holds every photograph in memory, as sRGB in FINE steps, without the noise of rounding."""
 
-    def __init__(self, folder: Path, split: str = "train", synthetic: int = 12) -> None:
-        self.pictures: list[NDArray[np.uint8]] = []
-        self.small: list[NDArray[np.uint8]] = []
-        for name in photograph_names(folder, split):
-            picture = Image.open(folder / name).convert("RGB")
-            self.pictures.append(np.asarray(picture))
-            size = (int(picture.width * 0.65), int(picture.height * 0.65))
-            self.small.append(np.asarray(picture.resize(size, Image.Resampling.LANCZOS)))
-        made = (linear_to_srgb(make_scene(seed, 640, 1280)) for seed in range(1000, 1000 + synthetic))
-        self.made = [np.round(scene * 255).astype(np.uint8) for scene in made]
+    def __init__(self, folder: Path, synthetic: int = 12, rounded: bool = False) -> None:
+        self.pictures: list[NDArray[np.uint16]] = []
+        self.small: list[NDArray[np.uint16]] = []
+        sigma = noise_of(folder)
+        kept = np.round if rounded else np.asarray
+        for name in photograph_names(folder, "train"):
+            given = np.asarray(Image.open(folder / name).convert("RGB"))
+            picture = given.astype(np.float32) if rounded else continuous(given, sigma.get(name, 0.0))
+            self.pictures.append(in_fine_steps(picture))
+            self.small.append(in_fine_steps(kept(reduced(picture, 0.65))))
+        made = (255 * linear_to_srgb(make_scene(seed, 640, 1280)) for seed in range(1000, 1000 + synthetic))
+        self.made = [in_fine_steps(kept(scene)) for scene in made]
 
-    def crop(self, rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint8]:
+    def crop(self, rng: np.random.Generator, size: int, mix: Mix) -> NDArray[np.uint16]:
         """A random (size, size, 3) piece, flipped and turned."""
         kind = rng.random()
         pool = self.made if kind < mix.synthetic else self.small if rng.random() < mix.smaller else self.pictures

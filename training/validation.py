@@ -13,9 +13,9 @@ from torch import Tensor
 from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER, XTRANS
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise, unprocessing_noise
-from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
+from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour, srgb_to_linear
 from training.network import RawUNet
-from training.scenes import TO_LINEAR, photograph_names
+from training.photographs import photograph_names
 
 __all__ = ["Levels", "psnr", "validate", "validation_set"]
 
@@ -52,7 +52,8 @@ def _noisy_pieces(
     for index, picture in enumerate(pictures):
         rng = np.random.default_rng(9000 + index)
         y, x = (picture.shape[0] - patch) // 2, (picture.shape[1] - patch) // 2
-        truth = mosaic(camera_rgb(TO_LINEAR[picture[y : y + patch, x : x + patch]], random_colour(rng)), cfa)
+        piece = srgb_to_linear(picture[y : y + patch, x : x + patch].astype(np.float32) / 255)
+        truth = mosaic(camera_rgb(piece, random_colour(rng)), cfa)
         clean.append(unshuffle(truth))
         noisy.append(unshuffle(add_noise(rng, truth, draw)))
     told = np.tile(np.array([draw.a, draw.b], dtype=np.float32), (len(pictures), 1))

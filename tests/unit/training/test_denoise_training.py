@@ -20,9 +20,10 @@ from training.denoise import Trainer  # noqa: E402
 from training.export import Card, export  # noqa: E402  (after the skip)
 from training.grow import grown  # noqa: E402
 from training.loss import LevelBalance, capped, loss_of  # noqa: E402
-from training.network import NetworkShape, RawUNet, stabilise, unstabilise  # noqa: E402
+from training.network import NetworkShape, RawUNet, shape_of, stabilise, unstabilise  # noqa: E402
 from training.optimisers import orthogonalised, schedule  # noqa: E402
-from training.scenes import CleanScenes, Mix, add_defects, draw_sample, photograph_names  # noqa: E402
+from training.photographs import continuous, photograph_names  # noqa: E402
+from training.scenes import CleanScenes, Mix, add_defects, draw_sample  # noqa: E402
 
 TINY = Config(
     "denoise-tiny",
@@ -146,6 +147,29 @@ def test_evenness_lifts_samples_with_small_errors(photos):
     )
     assert plain != pytest.approx(even)
     assert np.isfinite([plain, even]).all()
+
+
+def test_what_a_teacher_gives_is_learnt(photos):
+    scenes = CleanScenes(photos, synthetic=1)
+    batch = tuple(torch.from_numpy(part[None]) for part in draw_sample(np.random.default_rng(3), scenes, 32, Mix()))
+    teacher, pupil, device = RawUNet(TINY.shape), RawUNet(TINY.shape), torch.device("cpu")
+    torch.nn.init.normal_(teacher.leave.weight, std=0.1)
+    config = replace(TINY, teacher_share=1.0)
+    same, other = (
+        float(loss_of(network, batch, LevelBalance(), 1.0, config, device, teacher).detach())
+        for network in (teacher, pupil)
+    )
+    assert same == 0.0 < other
+    assert shape_of(teacher.state_dict()) == TINY.shape
+
+
+def test_pictures_lose_the_noise_of_rounding():
+    ramp = np.broadcast_to(np.linspace(20, 30, 200, dtype=np.float32)[None, :, None], (100, 200, 3))
+    eight_bits = np.round(ramp).astype(np.uint8)
+    smooth = continuous(eight_bits)
+    assert np.abs(smooth - eight_bits).max() <= 0.5
+    assert (smooth - ramp).std() < 0.75 * (eight_bits - ramp).std()
+    assert (continuous(np.full((8, 8, 3), 255, np.uint8)) == 255).all()
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (12, 12)])

@@ -1,5 +1,6 @@
 """The graph that ships: the same function however it is shaped, int8 where asked, tiles exact at the whole halo."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.torch import save_file  # noqa: E402  (after the skip)
 from plugin_core.engine.session import open_session  # noqa: E402
 from plugin_core.models import load_package  # noqa: E402
 from training import precision  # noqa: E402
+from training.coding import coded, settle, weights_of  # noqa: E402
 from training.config import Config  # noqa: E402
 from training.equalise import equalise  # noqa: E402
 from training.export import Card, export, whole_halo  # noqa: E402  (after the skip)
@@ -175,3 +177,37 @@ def test_float32_stays_where_int8_costs_too_much(network, photos, monkeypatch, s
     monkeypatch.setattr(precision, "LARGEST_COST_DB", -100.0)
     assert precision.best_variant(network, CONFIG, photos).precision == "float32"
     assert capsys.readouterr().out.count("dB against float32") == 2  # each level was tried
+
+
+def test_training_in_eight_bits_sees_roundings_like_the_graphs():
+    torch.manual_seed(6)
+    plain = RawUNet(NetworkShape((8, 12), (0, 2), (1,))).eval()
+    for module in plain.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, a=0.1)
+            torch.nn.init.normal_(module.bias, std=0.1)
+    torch.nn.init.normal_(plain.leave.weight, std=0.02)
+    feeds = [inputs(seed) for seed in range(4)]
+    rounding = copy.deepcopy(plain)
+    settle(rounding, 1, [tensors(feed) for feed in feeds])
+    weights = weights_of(rounding)
+    assert weights.keys() == plain.state_dict().keys()
+    evened = copy.deepcopy(plain)
+    evened.load_state_dict(weights)
+    with torch.no_grad():
+        wanted, seen = (network(*tensors(inputs(9))).numpy() for network in (evened, rounding))
+    shipped = run(quantised(float_graph(evened), 1, feeds), inputs(9))
+    trained_with, ships = np.abs(seen - wanted).mean(), np.abs(shipped - wanted).mean()
+    assert trained_with == pytest.approx(ships, rel=0.3)  # ranges are found on other pixels: like roundings, not equal
+
+
+def test_training_in_eight_bits_goes_on_where_it_stopped(network):
+    first = float_copy(network)
+    settle(first, 1, [tensors(inputs(seed)) for seed in range(2)])
+    second = RawUNet(SHAPE)
+    coded(second, 1)
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(second(*tensors(inputs(9))), first(*tensors(inputs(9))))
+    first(*tensors(inputs(9))).sum().backward()
+    assert float(first.encoder[1][0].first.weight.grad.abs().sum()) > 0
