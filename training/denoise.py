@@ -71,9 +71,6 @@ class Trainer:
         self.clock = clock
         if config.start_from:
             self.network.load_state_dict(grown(load_file(config.start_from), self.network))
-        self.state_file = out / f"{config.name}.state"
-        if config.coded_level:
-            self._code()
         self.average = copy.deepcopy(self.network)
         self.teacher = self._read_teacher()
         self.optimisers = build_optimisers(self.network, config)
@@ -81,17 +78,20 @@ class Trainer:
         self.step, self.seconds, self.waited = 0, 0.0, 0.0
         self.typical, self.rescues = 0.0, 0  # gradient norm; returns to the average
         self.skipped, self.skipped_in_a_row, self.loss = 0, 0, 0.0
+        self.coded = False
         out.mkdir(parents=True, exist_ok=True)
+        self.state_file = out / f"{config.name}.state"
         if self.state_file.exists():
             self._resume(torch.load(self.state_file, weights_only=False))
         self.levels = validation_set(photos)
 
     def _code(self) -> None:
-        if self.state_file.exists():  # has the ranges
-            coded(self.network, self.config.coded_level)
-            return
+        """From here on one level computes in eight bits; begins at the average."""
+        self.network.load_state_dict(self.average.state_dict())
         samples = [as_tensors(feed) for feed in calibration_samples(self.photos, self.config)]
         settle(self.network, self.config.coded_level, [tuple(t.to(self.device) for t in sample) for sample in samples])
+        self.average = copy.deepcopy(self.network)
+        self.optimisers, self.typical, self.coded = build_optimisers(self.network, self.config), 0.0, True
 
     def _read_teacher(self) -> RawUNet | None:
         if not self.config.teacher:
@@ -102,6 +102,9 @@ class Trainer:
         return teacher.to(self.device, memory_format=torch.channels_last).eval()
 
     def _resume(self, state: dict[str, Any]) -> None:
+        self.coded = state["coded"]
+        for network in (self.network, self.average) if self.coded else ():
+            coded(network, self.config.coded_level)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -117,7 +120,7 @@ class Trainer:
         torch.save(
             {"network": self.network.state_dict(), "average": self.average.state_dict(), "balance": self.balance.mean,
              "optimisers": [o.state_dict() for o in self.optimisers], "step": self.step, "seconds": self.seconds,
-             "typical": self.typical, "rescues": self.rescues}, temporary)  # fmt: skip
+             "typical": self.typical, "rescues": self.rescues, "coded": self.coded}, temporary)  # fmt: skip
         temporary.rename(self.state_file)
 
     def report(self, done: float) -> None:
@@ -152,6 +155,8 @@ class Trainer:
                 last = self.clock()
             if finished:
                 return
+            if self.config.coded_level and not self.coded and done >= self.config.coded_from:
+                self._code()
             fetch = self.clock()
             batch = next(batches)
             self.waited += self.clock() - fetch

@@ -243,7 +243,8 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(variant.graph, folder / "model.onnx")
     write_golden(variant, folder / "golden.npz")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+    halves = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(halves, folder / "weights.safetensors")  # enough to train on from
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     card.write(folder, measured)
     name, alignment = config.name.removeprefix("denoise-"), config.shape.alignment
@@ -299,7 +300,8 @@ def main() -> None:
         refresh(folder, card, measured)
         return
     photos = None if arguments.float32 else arguments.photos
-    export(config, weights, folder, card, measured, arguments.version, photos, arguments.int8_from)
+    first_level = arguments.int8_from or config.coded_level
+    export(config, weights, folder, card, measured, arguments.version, photos, first_level)
 
 
 if __name__ == "__main__":

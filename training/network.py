@@ -70,8 +70,12 @@ def unstabilise(z: Tensor, a: Tensor, c: Tensor) -> Tensor:
 
 
 def compressed(z: Tensor) -> Tensor:
-    """sign(z) log(1 + |z|): resolves one sigma in the shadows without growing large in the highlights."""
-    return torch.sign(z) * torch.log(1.0 + torch.abs(z))
+    """sign(z) log(1 + |z|): resolves one sigma in the shadows without growing large in the highlights.
+
+    Written without the sign, which ONNX Runtime computes on one core.
+    """
+    size = torch.abs(z)
+    return z * (torch.log(1.0 + size) / (size + 1e-12))
 
 
 class RawUNet(nn.Module):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from plugin_core.ops.denoise import unshuffle
 from simulation.cameras import BAYER, XTRANS, FloatArray
@@ -36,6 +37,7 @@ class Mix:
     synthetic_scenes: int = 12  # how many different ones
     flat: float = 0.03
     smaller: float = 0.35  # photographs taken at reduced size, for sharper detail
+    defocused: float = 0.0  # share out of focus: as smooth as a real background, without a picture's own grain
     exact_conditioning: float = 0.5  # share whose noise parameters the network gets without error
     darker: float = 0.3  # share exposed up to ten times too short
     bayer: tuple[str, ...] = tuple(BAYER)  # phases
@@ -82,7 +84,11 @@ class CleanScenes:
             level = log_uniform(rng, 1e-4, 1.0) if rng.random() < 0.9 else 0.0
             return np.broadcast_to((level * rng.uniform(0.3, 1, 3)).astype(np.float32), (size, size, 3))
         curve = TO_LINEAR_SMOOTH if rng.random() < 0.5 else TO_LINEAR
-        rgb = camera_rgb(curve[self.crop(rng, size, mix)], random_colour(rng))
+        linear = curve[self.crop(rng, size, mix)]
+        if rng.random() < mix.defocused:
+            blur = log_uniform(rng, 1.0, 8.0)
+            linear = gaussian_filter(linear, (blur, blur, 0.0), mode="nearest", truncate=2.5)
+        rgb = camera_rgb(linear, random_colour(rng))
         if rng.random() < mix.darker:
             rgb = rgb * np.float32(log_uniform(rng, 0.1, 1.0))
         return rgb

@@ -10,6 +10,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402
 from plugin_core.ops.denoise import unshuffle  # noqa: E402
@@ -163,6 +165,15 @@ def test_what_a_teacher_gives_is_learnt(photos):
     assert shape_of(teacher.state_dict()) == TINY.shape
 
 
+def test_defocused_pictures_are_smooth(photos):
+    scenes = CleanScenes(photos, synthetic=0)
+    sharp, blurred = (
+        scenes.camera_rgb(np.random.default_rng(2), 64, Mix(synthetic=0, flat=0, darker=0, defocused=share))
+        for share in (0.0, 1.0)
+    )
+    assert np.abs(np.diff(blurred, axis=0)).mean() < 0.5 * np.abs(np.diff(sharp, axis=0)).mean()
+
+
 def test_pictures_lose_the_noise_of_rounding():
     ramp = np.broadcast_to(np.linspace(20, 30, 200, dtype=np.float32)[None, :, None], (100, 200, 3))
     eight_bits = np.round(ramp).astype(np.uint8)
@@ -215,3 +226,14 @@ def test_a_run_resumes_and_its_export_runs(photos, tmp_path):
     assert package.manifest.alignment == TINY.shape.alignment
     assert session.run(*(np.ones((1, n, 8, 8), np.float32) for n in (4, 8)), *[np.ones((1, 4, 1, 1), np.float32)] * 2
                        ).shape == (1, 4, 8, 8)  # fmt: skip
+
+
+def test_a_run_learns_to_compute_in_eight_bits_and_resumes(photos, tmp_path):
+    config = replace(TINY, steps=8, coded_level=1, coded_from=0.5)
+    Trainer(replace(config, steps=6, coded_from=0.5), photos, tmp_path).run()
+    trainer = Trainer(config, photos, tmp_path)
+    assert trainer.coded
+    assert trainer.step == 6
+    trainer.run()
+    weights = load_file(tmp_path / "denoise-tiny.safetensors")
+    assert weights.keys() == RawUNet(TINY.shape).state_dict().keys()
