@@ -17,9 +17,9 @@ __all__ = ["VIEWS", "averaged"]
 View = tuple[bool, bool]  # (transposed, turned)
 VIEWS: dict[int, tuple[View, ...]] = {
     1: ((False, False),),
-    2: ((False, False), (True, True)),
+    2: ((False, False), (False, True)),
     4: ((False, False), (True, False), (False, True), (True, True)),
-}  # by how many; of the pairs, the one whose mistakes differ most
+}  # by how many; turned and moved, X-Trans also is what it was, while transposed it starts on its other kind of place
 
 
 def transposed(planes: FloatArray) -> FloatArray:
