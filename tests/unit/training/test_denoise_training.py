@@ -17,6 +17,7 @@ from plugin_core.models import load_package  # noqa: E402
 from plugin_core.ops.denoise import unshuffle  # noqa: E402
 from simulation.cameras import BAYER, XTRANS  # noqa: E402
 from simulation.unprocess import cfa_colours  # noqa: E402
+from training.blocks import block_names, without  # noqa: E402
 from training.config import Config, read_config  # noqa: E402
 from training.denoise import Trainer  # noqa: E402
 from training.export import Card, export  # noqa: E402  (after the skip)
@@ -111,6 +112,31 @@ def test_a_grown_network_computes_the_same():
     assert not large.enter.weight[:, 21:].any()
     with pytest.raises(ValueError, match=r"enter\.weight: shape"):
         grown({"enter.weight": torch.zeros(9, 28, 3, 3)}, large)
+
+
+def test_blocks_can_be_taken_out():
+    shape = replace(TINY.shape, encoder_blocks=(1, 3), decoder_blocks=(2,))
+    large = RawUNet(shape)
+    torch.nn.init.normal_(large.leave.weight, std=0.1)
+    for place in (0, 2):
+        torch.nn.init.normal_(large.encoder[1][place].second.weight, std=0.1)
+    weights = large.state_dict()
+    assert block_names(weights) == [
+        "encoder.0.0",
+        "encoder.1.0",
+        "encoder.1.1",
+        "encoder.1.2",
+        "decoder.0.0",
+        "decoder.0.1",
+    ]
+    left = without(weights, ["encoder.1.1", "decoder.0.0"])  # an untrained block is the identity
+    small = RawUNet(shape_of(left))
+    small.load_state_dict(left)
+    assert small.shape == replace(shape, encoder_blocks=(1, 2), decoder_blocks=(1,))
+    given = torch.rand(1, 4, 16, 16), torch.rand(1, 8, 16, 16), *[torch.full((1, 4, 1, 1), 1e-3)] * 2
+    torch.testing.assert_close(small(*given), large(*given))
+    with pytest.raises(ValueError, match=r"no such block: encoder\.9\.0"):
+        without(weights, ["encoder.9.0"])
 
 
 @pytest.mark.parametrize("kind", ["bayer", "xtrans", "monochrome"])
