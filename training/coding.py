@@ -1,6 +1,6 @@
 """Training with the roundings of eight bits in place, so that the weights settle where these cost little.
 
-What training.quantise does to a graph is done to the network of one level: weights and tensors are rounded to the same
+What training.quantise does to a graph is done to one level of the decoder: weights and tensors are rounded to the same
 codes, gradients pass through as if they were not (Bengio et al. 2013; Jacob et al. 2018).
 """
 
@@ -81,13 +81,13 @@ class CodedResidual(Residual):
 
 
 def coded(network: RawUNet, level: int) -> None:
-    """Lets the residual blocks of `level` compute in eight bits, in place; the names of their weights stay.
+    """Lets the decoder's residual blocks of `level` compute in eight bits, in place; the names of their weights stay.
 
     Their ranges are to be loaded, or found by `settle`.
     """
-    for blocks in (network.encoder[level], *network.decoder[level : level + 1]):
-        for place, block in enumerate(blocks):
-            blocks[place] = CodedResidual(block, starts=place == 0)
+    blocks = network.decoder[level]
+    for place, block in enumerate(blocks):
+        blocks[place] = CodedResidual(block, starts=place == 0)
 
 
 def settle(network: RawUNet, level: int, samples: Iterable[tuple[Tensor, ...]]) -> None:

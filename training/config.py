@@ -34,7 +34,7 @@ class Config:
     evenness: float = 0.0  # 0: the sum of errors counts; towards 1: the sum of their logarithms, as PSNR has it
     teacher: str = ""  # safetensors of a larger network whose result is part of what this one learns
     teacher_share: float = 0.7  # of the target; the rest is the truth
-    coded_level: int = 0  # level whose blocks learn to compute in int8, see training/coding.py; 0: none
+    coded_level: int = 0  # level whose decoder learns to compute in int8, see training/coding.py; 0: none
     coded_from: float = 0.7  # share of the schedule after which they do
     tile_ratio: float = 1.0  # for the manifest
     views: dict[str, int] = field(default_factory=dict)  # for the manifest

@@ -111,12 +111,17 @@ def best_variant(network: RawUNet, config: Config, photos: Path, first_level: in
     equalise(evened, [level for level in range(1, depth) if level != config.coded_level], tensors)
     even_graph = float_graph(evened)
     for level in [first_level] if first_level else range(1, depth):
-        graph = quantised(even_graph, level, samples)
+        decoder_only = level == config.coded_level
+        graph = quantised(even_graph, level, samples, decoder_only)
         cost = {label: exact[label] - value for label, value in graph_psnr(graph, levels).items()}
         slow, fast = graph_seconds([plain.graph, graph])
-        listed = ", ".join(str(number) for number in range(level, depth))
+        listed = ", ".join(str(number) for number in range(level + decoder_only, depth))
+        also = f" and in the decoder at level {level}" if decoder_only else ""
         variant = Variant(
-            graph, f"int8 at levels {listed}; float32 else", round(float(np.mean(list(cost.values()))), 4), slow / fast
+            graph,
+            f"int8 at levels {listed}{also}; float32 else",
+            round(float(np.mean(list(cost.values()))), 4),
+            slow / fast,
         )
         figures = ", ".join(f"{label} {-value:+.3f}" for label, value in cost.items())
         print(f"{variant.precision}: {figures} dB against float32; {variant.gain:.2f} times as fast")

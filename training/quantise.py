@@ -45,16 +45,11 @@ def _level_of(node: NodeProto) -> tuple[str, int]:
     return found[1], int(found[2]) + (found[1] in ("down", "up"))
 
 
-def _is_inner(node: NodeProto, first_level: int) -> bool:
-    """True if the convolution neither comes from nor leads to a level above `first_level`."""
+def _is_inner(node: NodeProto, first_level: int, decoder_only: bool) -> bool:
+    """True if the convolution neither comes from nor leads to a part above the first coded one."""
     part, level = _level_of(node)
-    return level > first_level or (level == first_level and part in ("encoder", "decoder"))
-
-
-def _is_branch(node: NodeProto, level: int) -> bool:
-    """True if the convolution is inside a residual block of `level`."""
-    part, own = _level_of(node)
-    return own == level and part in ("encoder", "decoder")
+    parts = ("decoder",) if decoder_only else ("encoder", "decoder")
+    return level > first_level or (level == first_level and part in parts)
 
 
 def best_code(values: NDArray[np.float32], before_leaky: bool) -> _Code:
@@ -110,13 +105,8 @@ def _seen(model: ModelProto, names: list[str], samples: Iterable[Feed]) -> dict[
     return {name: np.concatenate(parts) for name, parts in drawn.items()}
 
 
-def _coded_tensors(
-    nodes: Collection[NodeProto], inner: list[NodeProto], streams: Collection[str]
-) -> tuple[dict[str, bool], dict[str, str]]:
-    """(tensor -> whether a leaky ReLU is next, enlarged tensor -> the tensor whose code it shares).
-
-    streams: tensors that only convolutions read coded; sums take them as they are.
-    """
+def _coded_tensors(nodes: Collection[NodeProto], inner: list[NodeProto]) -> tuple[dict[str, bool], dict[str, str]]:
+    """(tensor -> whether a leaky ReLU is next, enlarged tensor -> the tensor whose code it shares)."""
     readers: dict[str, list[NodeProto]] = {}
     for node in nodes:
         for name in node.input:
@@ -131,7 +121,7 @@ def _coded_tensors(
         coded.update({reader.output[0]: False for reader in leaky})
         enlarged.update({reader.output[0]: made for reader in readers[made] if reader.op_type == "Resize"})
     for node in nodes:  # sums of coded tensors
-        if node.op_type == "Add" and all(name in coded.keys() - streams or name in enlarged for name in node.input):
+        if node.op_type == "Add" and all(name in coded or name in enlarged for name in node.input):
             coded.setdefault(node.output[0], False)
     return coded, enlarged
 
@@ -139,8 +129,8 @@ def _coded_tensors(
 class _Rewriter:
     """The graph with coded tensors in place of floats, built node by node."""
 
-    def __init__(self, model: ModelProto, codes: dict[str, _Code], streams: Collection[str]) -> None:
-        self._codes, self._streams = codes, streams
+    def __init__(self, model: ModelProto, codes: dict[str, _Code]) -> None:
+        self._codes = codes
         self.constants = {constant.name: numpy_helper.to_array(constant) for constant in model.graph.initializer}
         self.nodes: list[NodeProto] = []
         self._renamed: dict[str, str] = {}
@@ -155,9 +145,7 @@ class _Rewriter:
     def add(self, node: NodeProto, is_inner: bool) -> None:
         copy = NodeProto()
         copy.CopyFrom(node)
-        inputs = [
-            name if name in self._streams and not is_inner else self._renamed.get(name, name) for name in node.input
-        ]
+        inputs = [self._renamed.get(name, name) for name in node.input]
         if is_inner:
             inputs[1:] = self._weights(node)
         del copy.input[:]
@@ -186,21 +174,19 @@ class _Rewriter:
         ]
 
 
-def quantised(model: ModelProto, first_level: int, samples: Iterable[Feed], branches_at: int = -1) -> ModelProto:
+def quantised(model: ModelProto, first_level: int, samples: Iterable[Feed], decoder_only: bool = False) -> ModelProto:
     """A copy of the float graph whose convolutions at `first_level` and deeper compute in int8, sums included.
 
     model: as training.export writes RawUNet, with its names. samples: inputs over every noise level and CFA.
-    branches_at: the level above, where only residual branches compute in int8; the sum they add to stays float32.
+    decoder_only: at `first_level` itself the encoder stays float32.
     """
     nodes = list(model.graph.node)
-    branches = [node for node in nodes if _is_branch(node, branches_at)]
-    inner = branches + [node for node in nodes if _is_inner(node, first_level)]
-    streams = {node.input[0] for node in branches if node.name.endswith("/first/Conv")}
-    coded, enlarged = _coded_tensors(nodes, inner, streams)
+    inner = [node for node in nodes if _is_inner(node, first_level, decoder_only)]
+    coded, enlarged = _coded_tensors(nodes, inner)
     values = _seen(model, list(coded), samples)
     codes = {name: best_code(values[name], leaky) for name, leaky in coded.items()}
     codes |= {name: codes[source] for name, source in enlarged.items()}
-    rewriter = _Rewriter(model, codes, streams)
+    rewriter = _Rewriter(model, codes)
     names = {node.name for node in inner}
     for node in nodes:
         rewriter.add(node, node.name in names)
