@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.network import RawUNet, shape_of
+from training.network import network_of
 from training.validation import validate, validation_set
 
 __all__ = ["block_names", "without"]
@@ -47,13 +47,6 @@ def without(weights: Mapping[str, Tensor], dropped: Collection[str]) -> dict[str
         if block not in dropped:
             result[name.replace(block, moved[block], 1) if block else name] = tensor
     return result
-
-
-def network_of(weights: Mapping[str, Tensor]) -> RawUNet:
-    """The network that a state belongs to."""
-    network = RawUNet(shape_of(weights)).eval()
-    network.load_state_dict(weights)
-    return network
 
 
 def main() -> None:

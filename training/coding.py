@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from training.equalise import equalise
 from training.network import RawUNet, Residual
-from training.quantise import LARGEST_WEIGHT, VALUES, best_code
+from training.quantise import VALUES, best_code, weight_codes
 
 __all__ = ["coded", "settle", "weights_of"]
-
-SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7)  # of the largest weight that a scale may reach, as training.quantise tries
 
 
 class Code(nn.Module):
@@ -35,7 +33,7 @@ class Code(nn.Module):
     def settle(self) -> None:
         """Takes the range of least squared error over what was seen."""
         code = best_code(np.concatenate(self.seen), self.before_leaky)
-        self.limits = torch.tensor([1.0, -code.zero, 255 - code.zero]) * code.scale
+        self.limits = torch.tensor([1.0, -code.zero, 255 - code.zero], device=self.limits.device) * code.scale
         self.seen = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,13 +48,9 @@ class Code(nn.Module):
 
 @torch.no_grad()
 def rounded(weight: Tensor) -> Tensor:
-    """The nearest weights that have codes, each output channel's scale the one of least squared error."""
-    flat = weight.float().flatten(1)
-    largest = flat.abs().amax(1, keepdim=True) + 1e-12
-    scales = torch.stack([largest * share / LARGEST_WEIGHT for share in SHARES])
-    tried = torch.clamp(torch.round(flat / scales), -LARGEST_WEIGHT, LARGEST_WEIGHT) * scales
-    best = ((tried - flat) ** 2).sum(2).argmin(0)
-    return tried[best, torch.arange(len(flat))].view_as(weight)
+    """The nearest weights that have codes."""
+    codes, scales = weight_codes(weight.float().cpu().numpy())
+    return torch.from_numpy(codes * scales.reshape(-1, 1, 1, 1)).to(weight.device)
 
 
 def convolved(convolution: nn.Conv2d, x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from training.coding import coded, settle, weights_of
 from training.config import Config, read_config
 from training.grow import grown
 from training.loss import LevelBalance, loss_of
-from training.network import RawUNet, shape_of
+from training.network import RawUNet, network_of
 from training.optimisers import build_optimisers, schedule
 from training.precision import as_tensors, calibration_samples
 from training.scenes import CleanScenes, draw_sample
@@ -96,10 +96,8 @@ class Trainer:
     def _read_teacher(self) -> RawUNet | None:
         if not self.config.teacher:
             return None
-        weights = load_file(self.config.teacher)
-        teacher = RawUNet(shape_of(weights))
-        teacher.load_state_dict(weights)
-        return teacher.to(self.device, memory_format=torch.channels_last).eval()
+        teacher = network_of(load_file(self.config.teacher))
+        return teacher.to(self.device, memory_format=torch.channels_last)
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.coded = state["coded"]

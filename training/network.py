@@ -70,12 +70,8 @@ def unstabilise(z: Tensor, a: Tensor, c: Tensor) -> Tensor:
 
 
 def compressed(z: Tensor) -> Tensor:
-    """sign(z) log(1 + |z|): resolves one sigma in the shadows without growing large in the highlights.
-
-    Written without the sign, which ONNX Runtime computes on one core.
-    """
-    size = torch.abs(z)
-    return z * (torch.log(1.0 + size) / (size + 1e-12))
+    """sign(z) log(1 + |z|): resolves one sigma in the shadows without growing large in the highlights."""
+    return torch.sign(z) * torch.log(1.0 + torch.abs(z))
 
 
 class RawUNet(nn.Module):
@@ -172,3 +168,10 @@ class RawUNet(nn.Module):
             z = stabilise(planes, a, c)
             features = self.features_of(planes, z, colours, a, c)
         return unstabilise(z - self.body(features), a, c)
+
+
+def network_of(weights: Mapping[str, Tensor]) -> RawUNet:
+    """The network that a state belongs to, to compute with."""
+    network = RawUNet(shape_of(weights)).eval()
+    network.load_state_dict(weights)
+    return network

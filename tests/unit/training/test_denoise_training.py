@@ -10,23 +10,23 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402  (after the skip)
 
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
-from plugin_core.models import load_package  # noqa: E402
-from plugin_core.ops.denoise import unshuffle  # noqa: E402
-from simulation.cameras import BAYER, XTRANS  # noqa: E402
-from simulation.unprocess import cfa_colours  # noqa: E402
-from training.blocks import block_names, without  # noqa: E402
-from training.config import Config, read_config  # noqa: E402
-from training.denoise import Trainer  # noqa: E402
+from plugin_core.models import load_package  # noqa: E402  (after the skip)
+from plugin_core.ops.denoise import unshuffle  # noqa: E402  (after the skip)
+from simulation.cameras import BAYER, XTRANS  # noqa: E402  (after the skip)
+from simulation.unprocess import cfa_colours  # noqa: E402  (after the skip)
+from training.blocks import block_names, without  # noqa: E402  (after the skip)
+from training.config import Config, read_config  # noqa: E402  (after the skip)
+from training.denoise import Trainer  # noqa: E402  (after the skip)
 from training.export import Card, export  # noqa: E402  (after the skip)
-from training.grow import grown  # noqa: E402
-from training.loss import LevelBalance, capped, loss_of  # noqa: E402
-from training.network import NetworkShape, RawUNet, shape_of, stabilise, unstabilise  # noqa: E402
-from training.optimisers import orthogonalised, schedule  # noqa: E402
-from training.photographs import continuous, photograph_names  # noqa: E402
-from training.scenes import CleanScenes, Mix, add_defects, draw_sample  # noqa: E402
+from training.grow import grown  # noqa: E402  (after the skip)
+from training.loss import LevelBalance, capped, loss_of  # noqa: E402  (after the skip)
+from training.network import NetworkShape, RawUNet, shape_of, stabilise, unstabilise  # noqa: E402  (after the skip)
+from training.optimisers import orthogonalised, schedule  # noqa: E402  (after the skip)
+from training.photographs import continuous, photograph_names  # noqa: E402  (after the skip)
+from training.scenes import CleanScenes, Mix, add_defects, draw_sample  # noqa: E402  (after the skip)
 
 TINY = Config(
     "denoise-tiny",

@@ -12,16 +12,16 @@ torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
 from safetensors.torch import save_file  # noqa: E402  (after the skip)
 
-from plugin_core.engine.session import open_session  # noqa: E402
-from plugin_core.models import load_package  # noqa: E402
-from training import precision  # noqa: E402
-from training.coding import coded, settle, weights_of  # noqa: E402
-from training.config import Config  # noqa: E402
-from training.equalise import equalise  # noqa: E402
+from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
+from plugin_core.models import load_package  # noqa: E402  (after the skip)
+from training import precision  # noqa: E402  (after the skip)
+from training.coding import coded, settle, weights_of  # noqa: E402  (after the skip)
+from training.config import Config  # noqa: E402  (after the skip)
+from training.equalise import equalise  # noqa: E402  (after the skip)
 from training.export import Card, export, whole_halo  # noqa: E402  (after the skip)
-from training.graph import float_graph  # noqa: E402
-from training.network import NetworkShape, RawUNet  # noqa: E402
-from training.quantise import best_code, quantised, weight_codes  # noqa: E402
+from training.graph import float_graph  # noqa: E402  (after the skip)
+from training.network import NetworkShape, RawUNet  # noqa: E402  (after the skip)
+from training.quantise import best_code, quantised, weight_codes  # noqa: E402  (after the skip)
 
 SHAPE = NetworkShape((8, 12, 16), (0, 1, 1), (1, 1))
 CONFIG = Config("denoise-tiny", SHAPE)
