@@ -16,6 +16,7 @@ from simulation.unprocess import inverse_smoothstep, srgb_to_linear
 __all__ = ["TO_LINEAR", "TO_LINEAR_SMOOTH", "continuous", "in_fine_steps", "noise_of", "photograph_names", "reduced"]
 
 FINE = 256  # steps that a step of 8 bits is kept in
+SLACK = 1.0  # steps of 8 bits that a photograph is off by anyway: a JPEG of quality 91 is, by 1 to 2 in the median
 ENCODED = np.arange(255 * FINE + 1, dtype=np.float32) / (255 * FINE)
 TO_LINEAR = srgb_to_linear(ENCODED)
 TO_LINEAR_SMOOTH = srgb_to_linear(inverse_smoothstep(ENCODED))
@@ -40,12 +41,12 @@ def photograph_names(folder: Path, split: str, noise_limit: float = 1.5) -> list
 def continuous(encoded: NDArray[np.uint8], noise: float = 0.0, passes: int = 4) -> FloatArray:
     """A smooth picture as near to these 8 bits as they are to the scene, (H, W, 3) float32, 0..255.
 
-    Rounding adds noise of .29 steps, which at low ISO is a quarter of a sensor's: a network that learns from such
-    pictures keeps as much of it. Each pass blurs, then returns to within half a step, or within `noise`, the picture's
-    own sigma in steps, where that is more. Clipped highlights stay 255.
+    Rounding and compression add noise that at low ISO is a good part of a sensor's: a network that learns from such
+    pictures keeps as much of it. Each pass blurs, then returns to within SLACK, or within `noise`, the picture's own
+    sigma in steps, where that is more. Clipped highlights stay 255.
     """
     given = encoded.astype(np.float32)
-    slack = max(0.5, noise)
+    slack = max(SLACK, noise)
     low, high = np.maximum(given - slack, 0.0), np.minimum(given + slack, 255.0)
     low[encoded == 255] = 255.0
     picture = given
