@@ -22,7 +22,8 @@ ROWS_AT_ONCE = 512  # arithmetic goes in strips, so that memory stays small
 HOT_FACTOR = 1.25  # RawTherapee 5.9 and 5.11, rtengine/dfmanager.cc: hot where above this share of 8 neighbours' sum
 LARGEST_HOT_SHARE = 0.001  # of photosites; that many interpolated ones cost more than the noise they had
 LEAST_BLACK_SIGMAS = 3.0  # below it dark noise often reaches the sum of its neighbours
-NEGATIVES_PER_MEGAPIXEL = 10  # so few may be cut to 0
+NEGATIVES_PER_MEGAPIXEL = 10  # so few may be cut to 0,
+LARGEST_CUT = 1e-5  # and by so much, root mean square of all samples, as a share of white - black: 100 dB
 
 
 class Encoding(Enum):
@@ -38,14 +39,15 @@ class HostResidual:
     """Source minus restored signal over the area that a host works on.
 
     samples: (h, w) float32, raw units of the source, multiples of `step`; about the black level where nothing changed.
-    cfa: from the samples' origin. false_hot_pixels: what the host would find in them. black_sigmas: the black level
-    over the standard deviation of the noise at black.
+    cfa: from the samples' origin. span: white - black. false_hot_pixels: what the host would find in them.
+    black_sigmas: the black level over the standard deviation of the noise at black.
     """
 
     samples: FloatArray
     cfa: CfaPattern
     host_area: Rect
     step: float
+    span: float
     false_hot_pixels: int
     black_sigmas: float
 
@@ -67,9 +69,9 @@ def make_residual(
         count = min(ROWS_AT_ONCE, host_area.height - top)
         first = host_area.top + top
         rows = slice(first, first + count)
-        black = repeated(source.black_level, first - area.top, host_area.left - area.left, count, host_area.width)
+        blacks = repeated(source.black_level, first - area.top, host_area.left - area.left, count, host_area.width)
         signal = restored.mosaic[rows, columns].astype(np.float32)
-        signal -= black
+        signal -= blacks
         signal *= fine
         np.rint(signal, out=signal)
         signal /= fine
@@ -77,13 +79,11 @@ def make_residual(
     cfa = source.cfa.shifted(host_area.top - area.top, host_area.left - area.left)
     hot = false_hot_pixels(samples, cfa.kind)
     step = 1.0 / float(fine) if source.mosaic.dtype == np.uint16 else 0.0
-    return HostResidual(samples, cfa, host_area, step, hot, _black_sigmas(source, profile))
-
-
-def _black_sigmas(frame: RawFrame, profile: NoiseProfile) -> float:
-    black = min(min(row) for row in frame.black_level)
-    sigma = math.sqrt(max(profile.b)) * (max(frame.white_level) - black)
-    return black / sigma if sigma > 0 else math.inf
+    black = min(min(row) for row in source.black_level)
+    span = max(source.white_level) - black
+    sigma = math.sqrt(max(profile.b)) * span
+    black_sigmas = black / sigma if sigma > 0 else math.inf
+    return HostResidual(samples, cfa, host_area, step, span, hot, black_sigmas)
 
 
 def _strips(height: int, margin: int) -> Iterator[slice]:
@@ -131,11 +131,12 @@ def refusal(residual: HostResidual) -> str:
 
 
 def choose_encoding(residual: HostResidual) -> Encoding:
-    """The smallest encoding that keeps the samples: integers without negatives, float16 where it is exact, float32."""
+    """The smallest encoding that keeps the samples: integers but for a few negatives, float16 where exact, float32."""
     samples = residual.samples
     if residual.step == 1.0 and samples.max() <= 65535:
-        negative = int(np.count_nonzero(samples < 0))
-        if negative * 1_000_000 < NEGATIVES_PER_MEGAPIXEL * samples.size:
+        cut = samples[samples < 0].astype(np.float64)
+        few = cut.size * 1_000_000 < NEGATIVES_PER_MEGAPIXEL * samples.size
+        if few and float((cut**2).sum()) <= (LARGEST_CUT * residual.span) ** 2 * samples.size:
             return Encoding.UINT16
     # float16 has 11 bits: multiples of the step are exact up to 2048 steps, and further where they happen to fit
     if max(float(samples.max()), -float(samples.min())) > 65504:

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("rawtherapee-cli"), reason="rawtherapee-cli is not installed"),
 ]
 
-QUIET = (1e-4, 4e-6)  # at black 512 and 14 bits: no hot pixel to RawTherapee, no residual below a dark frame's zero
+QUIET = (2e-4, 4e-6)  # nothing that RawTherapee takes for a hot pixel at black 512 and 14 bits
 CASES: dict[str, tuple[float, dict[str, Any]]] = {
     **{cfa: (100.0, {"cfa": cfa}) for cfa in ("RGGB", "BGGR", "GRBG", "GBRG", "MONOCHROME")},
     "XTRANS": (75.0, {"cfa": "XTRANS", "black": ((512, 512), (512, 512))}),  # 5.9 overlooks a single black there

@@ -94,6 +94,11 @@ def test_the_encoding_keeps_the_samples() -> None:
     negative = replace(base, samples=samples)
     assert choose_encoding(negative) is Encoding.FLOAT16  # one in 6144 is more than 10 in a million
     assert choose_encoding(replace(base, step=0.5)) is Encoding.FLOAT16
+    wide = np.tile(base.samples, (20, 10))
+    wide[5, 5] = -3
+    assert choose_encoding(replace(base, samples=wide)) is Encoding.UINT16
+    wide[5, 5] = -1500  # alone, but the picture would be less than 100 dB from the restored one
+    assert choose_encoding(replace(base, samples=wide)) is Encoding.FLOAT16
     large = samples.copy()
     large[7, 7] = 2049
     assert choose_encoding(replace(base, samples=large)) is Encoding.FLOAT32
