@@ -86,7 +86,7 @@ class CleanScenes:
         curve = TO_LINEAR_SMOOTH if rng.random() < 0.5 else TO_LINEAR
         linear = curve[self.crop(rng, size, mix)]
         if rng.random() < mix.defocused:
-            blur = log_uniform(rng, 1.0, 8.0)
+            blur = log_uniform(rng, 0.5, 8.0)
             linear = gaussian_filter(linear, (blur, blur, 0.0), mode="nearest", truncate=2.5)
         rgb = camera_rgb(linear, random_colour(rng))
         if rng.random() < mix.darker:

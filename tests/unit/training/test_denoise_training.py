@@ -21,6 +21,7 @@ from training.blocks import block_names, without  # noqa: E402  (after the skip)
 from training.config import Config, read_config  # noqa: E402  (after the skip)
 from training.denoise import Trainer  # noqa: E402  (after the skip)
 from training.export import Card, export  # noqa: E402  (after the skip)
+from training.extrapolate import extrapolated  # noqa: E402  (after the skip)
 from training.grow import grown  # noqa: E402  (after the skip)
 from training.loss import LevelBalance, capped, loss_of  # noqa: E402  (after the skip)
 from training.network import NetworkShape, RawUNet, shape_of, stabilise, unstabilise  # noqa: E402  (after the skip)
@@ -112,6 +113,14 @@ def test_a_grown_network_computes_the_same():
     assert not large.enter.weight[:, 21:].any()
     with pytest.raises(ValueError, match=r"enter\.weight: shape"):
         grown({"enter.weight": torch.zeros(9, 28, 3, 3)}, large)
+
+
+def test_extrapolated_weights_lie_beyond_the_later_ones():
+    earlier, later = ({"w": torch.tensor([value], dtype=torch.float16)} for value in (1.0, 2.0))
+    beyond = extrapolated(later, earlier, 0.25)["w"]
+    assert (beyond.item(), beyond.dtype) == (2.25, torch.float32)
+    with pytest.raises(ValueError, match="not of the same network"):
+        extrapolated(later, {"v": earlier["w"]}, 0.25)
 
 
 def test_blocks_can_be_taken_out():
