@@ -62,7 +62,7 @@ def _measure(module: InstalledModule, raw: Path, model: str, folder: Path) -> Fi
         open_darkroom(module.launcher, raw, folder / "gui", environment, display) as room,
     ):
         if model == "fast":
-            room.action(f"{MODULE}/model", "selection", "last", 1)  # also switches the module on
+            room.action(f"{MODULE}/model", "selection", "item:fast", 1)  # also switches the module on
             room.toggle(False)
             room.settled()
         first = _until_changed(room, lambda: room.toggle(True), asking=True)
