@@ -31,8 +31,7 @@ def main() -> None:
     parser.add_argument("share", type=float)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    weights = extrapolated(load_file(given.later), load_file(given.earlier), given.share)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, given.out)
+    save_file(extrapolated(load_file(given.later), load_file(given.earlier), given.share), given.out)
 
 
 if __name__ == "__main__":
