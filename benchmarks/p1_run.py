@@ -36,6 +36,8 @@ FIGURES = ("raw", "srgb", "ssim", "lpips", "cpu_s")
 PROTOCOL = "1"  # raise it when scenes, ISP or metrics change
 OURS = (
     "plugin_core/ops/denoise.py",
+    "plugin_core/ops/mosaic.py",
+    "plugin_core/ops/scales.py",
     "plugin_core/noise/*.py",
     "plugin_core/engine/tiles.py",
     "plugin_core/engine/views.py",
@@ -133,7 +135,7 @@ def method_version(method: str) -> str:
 
     manifest = Registry(()).get(method).manifest
     views = "".join(f"{kind[0]}{views}" for kind, views in sorted(manifest.views.items()))
-    return f"{manifest.weights_sha256[:8]}-{views}-{code_version()}"
+    return f"{manifest.weights_sha256[:8]}-{views}-s{manifest.coarser_scales}-{code_version()}"
 
 
 @lru_cache(maxsize=4)

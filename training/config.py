@@ -38,6 +38,7 @@ class Config:
     coded_from: float = 0.7  # share of the schedule after which they do
     tile_ratio: float = 1.0  # for the manifest
     views: dict[str, int] = field(default_factory=dict)  # for the manifest
+    coarser_scales: int = 0  # for the manifest
     mix: Mix = field(default_factory=Mix)
 
 

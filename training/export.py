@@ -7,7 +7,6 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from plugin_core.engine.views import averaged
-from plugin_core.frame import CfaKind
+from plugin_core.engine.cancel import CancelToken
+from plugin_core.engine.session import open_session
+from plugin_core.frame import BAYER_PATTERNS, CfaKind, NoiseProfile, NoiseSource, RawFrame, Rect
+from plugin_core.models.package import ModelPackage, load_package
 from plugin_core.models.registry import shipped_directory
-from plugin_core.ops.denoise import unshuffle
+from plugin_core.ops.denoise import restore, unshuffle
 from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
@@ -34,7 +35,6 @@ CARDS = Path("training/cards")
 FILES = ("model.onnx", "golden.npz", "card.md", "failures.jpg", "weights.safetensors")
 GOLDEN_SIDE = 64
 GOLDEN_TOLERANCE = 1e-4  # signal units; runtimes and processors differ in the order of their sums
-Restorer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 HALO_BOUND = 4e-5  # of white; the tile test allows 1e-4
 
 
@@ -69,27 +69,17 @@ def scene_example(seed: int, side: int, draw: NoiseDraw) -> Example:
     return example(add_noise(rng, mosaic(rgb, colours), draw), colours, draw)
 
 
-def in_views(network: RawUNet, views: int) -> Restorer:
-    """The network as a package of so many views restores."""
-
-    def once(*given: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(network(*(torch.from_numpy(part) for part in given)).numpy())
-
-    return lambda *given: torch.from_numpy(averaged(once, views, *(part.numpy() for part in given)))
-
-
-@torch.no_grad()
-def remaining_noise(network: Restorer) -> float:
-    """The share of sigma that is left on a flat grey field, mean over three noise levels."""
-    shares = []
+def remaining_noise(package: ModelPackage) -> float:
+    """The share of sigma that the package leaves on a flat grey field, mean over three noise levels."""
+    session, side, shares = open_session(package), 512, []
     for seed, ratio in enumerate((10, 100, 300)):
         draw = extreme_noise(ratio)
-        rng = np.random.default_rng(seed)
-        flat = np.full((256, 256), 0.18, dtype=np.float32)
-        given = example(add_noise(rng, flat, draw), cfa_colours(BAYER["RGGB"], 256, 256), draw)
-        restored = network(given.planes, given.colours, given.a, given.b)
-        middle = restored[..., 16:-16, 16:-16]
+        noisy = add_noise(np.random.default_rng(seed), np.full((side, side), 0.18, dtype=np.float32), draw)
+        area = Rect(0, 0, side, side)
+        frame = RawFrame(noisy, BAYER_PATTERNS["RGGB"], ((0.0,),), (1.0,) * 3, area, area)
+        profile = NoiseProfile((draw.a,) * 3, (draw.b,) * 3, NoiseSource.USER)
+        residual = restore(frame, profile, session, side, lambda _: None, CancelToken())
+        middle = (noisy - residual)[16:-16, 16:-16]
         shares.append(float(middle.std()) / (draw.a * 0.18 + draw.b) ** 0.5)
     return float(np.mean(shares))
 
@@ -214,12 +204,24 @@ def read_card(name: str) -> Card:
     return Card((CARDS / f"{name}.md").read_text(encoding="utf-8"), pictures if pictures.exists() else None)
 
 
-def refresh(folder: Path, card: Card, measured: dict[str, object]) -> None:
-    """Renews card and figures of a package whose weights stay as they are."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest["measured"] = measured
-    card.write(folder, measured)
+def used(config: Config) -> dict[str, object]:
+    """The manifest's fields that say how a graph is used, none of which changes it."""
+    return {"tile_ratio": config.tile_ratio, "views": config.views, "coarser_scales": config.coarser_scales}
+
+
+def seal(manifest: dict[str, object], folder: Path) -> None:
+    """Writes manifest.json with the noise that the package leaves, which only the package can say."""
+    sealed({**manifest, "remaining_noise": 0.0}, folder)
+    manifest["remaining_noise"] = round(remaining_noise(load_package(folder)), 4)
     sealed(manifest, folder)
+
+
+def refresh(config: Config, folder: Path, card: Card, measured: dict[str, object], version: str) -> None:
+    """Renews card, figures and use of a package whose weights stay as they are; and its version, if one is given."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {**used(config), "measured": measured, "version": version or manifest["version"]}
+    card.write(folder, measured)
+    seal(manifest, folder)
 
 
 def export(
@@ -262,18 +264,16 @@ def export(
         "alignment": alignment,
         "parameters": sum(p.numel() for p in network.parameters()),
         "flops_per_photosite": 2 * macs_per_photosite(network),
-        "remaining_noise": round(remaining_noise(in_views(network, config.views.get("bayer", 1))), 4),
         "precision": variant.precision,
         "precision_cost_db": variant.cost_db,
-        "tile_ratio": config.tile_ratio,
-        "views": config.views,
+        **used(config),
         "data": "234 photographs (CID22-512 CC BY-SA 4.0, CLIC 2025 Unsplash License, desktop wallpapers CC0, CC BY, "
         "CC BY-SA, Unsplash, LGPL-3), unprocessed to camera RGB, and synthetic scenes; see card.md",
         "recipe": f"python -m training.denoise training/configs/{config.name}.toml && "
         f"python -m training.export training/configs/{config.name}.toml",
         "measured": measured,
     }
-    sealed(manifest, folder)
+    seal(manifest, folder)
     print(json.dumps({k: manifest[k] for k in ("id", "version", "precision", "halo", "parameters", "remaining_noise")}))
 
 
@@ -283,11 +283,11 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--weights", type=Path, help="default runs/<name>.safetensors")
     parser.add_argument("--out", type=Path, help="default plugin_core/models/store/<id>")
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", default="", help="default 1.0.0, or with --figures-only the one it has")
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/photos"), help="to find int8 ranges on")
     parser.add_argument("--float32", action="store_true", help="ship no int8")
     parser.add_argument("--int8-from", type=int, default=0, help="level; default: as many as cost little enough")
-    parser.add_argument("--figures-only", action="store_true", help="renew card and figures, keep the weights")
+    parser.add_argument("--figures-only", action="store_true", help="renew card, figures and use, keep the weights")
     arguments = parser.parse_args()
     config = read_config(arguments.config)
     name = config.name.removeprefix("denoise-")
@@ -297,11 +297,11 @@ def main() -> None:
     measured = json.loads(figures.read_text()) if figures.exists() else {}
     weights = arguments.weights or Path("runs") / f"{config.name}.safetensors"
     if arguments.figures_only:
-        refresh(folder, card, measured)
+        refresh(config, folder, card, measured, arguments.version)
         return
     photos = None if arguments.float32 else arguments.photos
     first_level = arguments.int8_from or config.coded_level
-    export(config, weights, folder, card, measured, arguments.version, photos, first_level)
+    export(config, weights, folder, card, measured, arguments.version or "1.0.0", photos, first_level)
 
 
 if __name__ == "__main__":

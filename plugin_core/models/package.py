@@ -33,6 +33,7 @@ class Manifest:
     tile_ratio: sides of this model's tiles against the server's, for much the same memory.
     flops_per_photosite: of one pass through the graph.
     views: by CFA kind, in how many positions each tile goes through the graph and is averaged, see engine.views.
+    coarser_scales: at how many coarser scales a frame is restored besides its own, see ops.scales.
     sha256: lower-case hex of each file of the package but the manifest.
     measured: figures by name, each with the command that makes them under "command".
     """
@@ -56,6 +57,7 @@ class Manifest:
     precision_cost_db: float = 0.0
     tile_ratio: float = 1.0
     views: dict[str, int] = field(default_factory=dict)
+    coarser_scales: int = 0
     default: bool = False
     format: int = 1
 
@@ -162,6 +164,8 @@ def load_package(directory: Path) -> ModelPackage:
     views = table.get("views", {})
     if not isinstance(views, dict) or not set(views.values()) <= VIEW_COUNTS:
         raise ModelPackageError(f"{path}: views: {views}; a number of {VIEW_COUNTS} by CFA kind", "MODEL_MANIFEST")
+    if table.get("coarser_scales", 0) not in range(4):
+        raise ModelPackageError(f"{path}: coarser_scales: {table['coarser_scales']}; 0 to 3", "MODEL_MANIFEST")
     table["cfa_kinds"] = tuple(table["cfa_kinds"])
     manifest = Manifest(**table)
     if MODEL_FILE not in manifest.sha256:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from plugin_core.frame import (
     LinearImage,
     NoiseProfile,
     RawFrame,
-    UInt16Array,
 )
+from plugin_core.ops.mosaic import Mosaic
+from plugin_core.ops.scales import add_coarse, coarse_mosaic, coarse_profile, windows_of
 
 __all__ = ["Residual", "restore"]
 
@@ -103,55 +105,57 @@ class _ColorPlanes:
         return self._kept[1]
 
 
-def _read(samples: UInt16Array | FloatArray, tile: Tile, period: int) -> FloatArray:
-    """The tile's outer rectangle of (H, W) samples as float32, continued where it reaches beyond them."""
-    outer = tile.outer
-    if samples.strides == (0, 0):  # one level for all photosites
-        return np.broadcast_to(np.float32(samples[0, 0]), (outer.height, outer.width))
-    inside = outer.top >= 0 and outer.left >= 0 and outer.bottom <= samples.shape[0] and outer.right <= samples.shape[1]
-    if inside:
-        return samples[outer.slices].astype(np.float32)
-    rows = continued(outer.top, outer.height, samples.shape[0], period)
-    columns = continued(outer.left, outer.width, samples.shape[1], period)
-    return samples[np.ix_(rows, columns)].astype(np.float32)
+@dataclass(frozen=True)
+class _Restorer:
+    """One request's model, tile side and cancellation; a residual is in its mosaic's units, progress the share done."""
 
+    session: Session
+    inner: int
+    cancel: CancelToken
 
-def _plane_residual(
-    samples: UInt16Array | FloatArray,
-    black: FloatArray,
-    white: FloatArray,
-    cfa: CfaPattern,
-    profile: NoiseProfile,
-    session: Session,
-    inner: int,
-    advance: Callable[[float], None],
-    cancel: CancelToken,
-) -> Residual:
-    """Source minus restored over one (H, W) mosaic, raw units; black and white are (H, W) maps or broadcasts."""
-    height, width = samples.shape
-    lead = cell_origin(cfa)
-    a, b = cell_profile(cfa.shifted(-lead[0], -lead[1]), profile)
-    manifest = session.manifest
-    views = manifest.views_of(cfa.kind)
-    tiles = plan_tiles(height, width, inner, manifest.halo_of(cfa.kind), manifest.alignment, lead)
-    colors = _ColorPlanes(cfa, height, width)
-    even = black.strides == white.strides == (0, 0)
-    spans = np.broadcast_to(white[0, 0] - black[0, 0], black.shape) if even else white - black
-    residual = np.empty((height, width), dtype=np.float16)
-    for index, tile in enumerate(tiles):
-        cancel.check()
-        raw = _read(samples, tile, cfa.period)
-        low, span = (_read(level, tile, cfa.period) for level in (black, spans))
-        planes = unshuffle((raw - low) / span)[None]
-        restored = averaged(session.run, views, planes, np.ascontiguousarray(colors.of(tile)), a, b)
-        here = tile.inner_in_outer
-        change = raw[here] - (shuffle(restored[0])[here] * span[here] + low[here])
-        change[samples[tile.inner.slices] >= white[tile.inner.slices]] = (
-            0.0  # a clipped photosite is only known to be >= white
-        )
-        residual[tile.inner.slices] = np.clip(change, -65504.0, 65504.0)
-        advance((index + 1) / len(tiles))
-    return residual
+    def at_one_scale(
+        self, mosaic: Mosaic, profile: NoiseProfile, residual: NDArray[np.floating], advance: Callable[[float], None]
+    ) -> None:
+        """Writes source minus restored of a mosaic into `residual`, tile by tile."""
+        cfa = mosaic.cfa
+        height, width = mosaic.samples.shape
+        lead = cell_origin(cfa)
+        a, b = cell_profile(cfa.shifted(-lead[0], -lead[1]), profile)
+        manifest = self.session.manifest
+        views = manifest.views_of(cfa.kind)
+        tiles = plan_tiles(height, width, self.inner, manifest.halo_of(cfa.kind), manifest.alignment, lead)
+        colors = _ColorPlanes(cfa, height, width)
+        for index, tile in enumerate(tiles):
+            self.cancel.check()
+            planes = unshuffle(mosaic.signal(tile.outer))[None]
+            restored = averaged(self.session.run, views, planes, np.ascontiguousarray(colors.of(tile)), a, b)
+            low, span = mosaic.levels(tile.inner)
+            raw = mosaic.samples[tile.inner.slices].astype(np.float32)
+            change = raw - (shuffle(restored[0])[tile.inner_in_outer] * span + low)
+            change[mosaic.clipped(tile.inner)] = 0.0  # a clipped photosite is only known to be >= white
+            residual[tile.inner.slices] = np.clip(change, -65504.0, 65504.0)
+            advance((index + 1) / len(tiles))
+
+    def at_scales(
+        self,
+        mosaic: Mosaic,
+        profile: NoiseProfile,
+        residual: NDArray[np.floating],
+        coarser: int,
+        advance: Callable[[float], None],
+    ) -> None:
+        """As `at_one_scale`, with the low frequencies of so many coarser scales (ops/scales.py)."""
+        windows = windows_of(mosaic.cfa)
+        coarse = coarse_mosaic(mosaic, windows) if coarser else None
+        if coarse is None:
+            self.at_one_scale(mosaic, profile, residual, advance)
+            return
+        share = mosaic.samples.size / (mosaic.samples.size + coarse.samples.size)
+        self.at_one_scale(mosaic, profile, residual, lambda done: advance(share * done))
+        noise = coarse_profile(profile, windows)
+        theirs = np.empty(coarse.samples.shape, dtype=np.float32)
+        self.at_scales(coarse, noise, theirs, coarser - 1, lambda done: advance(1 - (1 - share) * (1 - done)))
+        add_coarse(residual, mosaic, windows, coarse, theirs, noise)
 
 
 def restore(
@@ -169,15 +173,16 @@ def restore(
     correlated the noise, so less of it is recognised.
     Raises NoModelError if the model is not for this CFA, JobCancelledError between tiles, OptionError, LimitError.
     """
-    manifest = session.manifest
+    manifest, restorer = session.manifest, _Restorer(session, inner, cancel)
     if isinstance(image, RawFrame):
         if not manifest.handles(image.cfa.kind):
             raise NoModelError(
                 f"{image.source.name}: model {manifest.id} is not for {image.cfa.kind.value} sensors", "CFA_UNSUPPORTED"
             )
-        samples = image.mosaic[image.active_area.slices]
-        black, white = image.black_map(), image.white_map()
-        return _plane_residual(samples, black, white, image.cfa, profile, session, inner, progress, cancel)
+        mosaic = Mosaic(image.mosaic[image.active_area.slices], image.black_map(), image.white_map(), image.cfa)
+        residual = np.empty(mosaic.samples.shape, dtype=np.float16)
+        restorer.at_scales(mosaic, profile, residual, manifest.coarser_scales, progress)
+        return residual
     if not manifest.handles(CfaKind.MONOCHROME):
         raise NoModelError(f"{image.source.name}: model {manifest.id} is not for linear images", "CFA_UNSUPPORTED")
     residual = np.empty(image.pixels.shape, dtype=np.float16)
@@ -190,7 +195,6 @@ def restore(
         def advance(share: float, done: int = channel) -> None:
             progress((done + share) / 3)
 
-        residual[..., channel] = _plane_residual(
-            samples, black, white, MONOCHROME, plane, session, inner, advance, cancel
-        )
+        mosaic = Mosaic(samples, black, white, MONOCHROME)
+        restorer.at_scales(mosaic, plane, residual[..., channel], manifest.coarser_scales, advance)
     return residual

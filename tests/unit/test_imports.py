@@ -61,6 +61,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "imagecodecs": ("io",),
     "PIL": ("io",),
     "onnxruntime": ("engine",),
+    "scipy": ("ops",),
     "torch": (),
     "diffusers": (),
     "grpc": ("rpc", "rpc.v1", "client", "cli"),
@@ -149,14 +150,14 @@ def test_generated_packages_import_light() -> None:
 
 @pytest.mark.parametrize("module", ["plugin_core.cli.main", "plugin_core.client", "plugin_core.rpc.v1.restoration_pb2"])
 def test_doors_are_light(module: str) -> None:
-    heavy = ["numpy", "rawpy", "pyexiv2", "tifffile", "imagecodecs", "PIL", "onnxruntime", "torch", "psutil"]
+    heavy = ["numpy", "rawpy", "pyexiv2", "tifffile", "imagecodecs", "PIL", "onnxruntime", "scipy", "torch", "psutil"]
     code = f"import sys, {module}; print(*[name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.split() == []
 
 
 def test_client_loads_no_giant_but_grpc() -> None:
-    heavy = ["rawpy", "pyexiv2", "tifffile", "imagecodecs", "PIL", "onnxruntime", "torch", "psutil"]
+    heavy = ["rawpy", "pyexiv2", "tifffile", "imagecodecs", "PIL", "onnxruntime", "scipy", "torch", "psutil"]
     code = f"import sys; from plugin_core.client import Client; print(*[n for n in {heavy} if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.split() == []

@@ -68,7 +68,7 @@ def test_a_flipped_byte_is_found(copied):
     assert caught.value.reason == "MODEL_CHECKSUM"
 
 
-@pytest.mark.parametrize("change", ["missing", "unknown", "format", "text"])
+@pytest.mark.parametrize("change", ["missing", "unknown", "format", "views", "scales", "text"])
 def test_a_wrong_manifest_is_named(copied, change):
     path = copied / "manifest.json"
     table = json.loads(path.read_text())
@@ -78,6 +78,10 @@ def test_a_wrong_manifest_is_named(copied, change):
         table["hallo"] = 1
     elif change == "format":
         table["format"] = 2
+    elif change == "views":
+        table["views"] = {"bayer": 3}
+    elif change == "scales":
+        table["coarser_scales"] = -1
     path.write_text("{" if change == "text" else json.dumps(table))
     with pytest.raises(ModelPackageError, match=r"manifest\.json"):
         load_package(copied)
