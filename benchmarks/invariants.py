@@ -298,8 +298,8 @@ NOTE = (
     f"fields: {SIDE} x {SIDE} photosites, eight levels from a quarter of the read noise above black to half of white; "
     "`E x300` is the dark file as it is, whose levels are amplified 300 times afterwards. A mean over N x N leaves "
     "noise that is one blotch of N photosites: the wider it averages, the less it leaves at every scale, and the "
-    "slower that falls below N. So the bar that tells good from bad is the one against the noise that was there; the "
-    "one against a denoiser's own remains at 16 x 16 is missed by the better ones, the baselines at the end too.\n"
+    "slower that falls below N. So the bar against a denoiser's own remains at 16 x 16 is the harder the better it is "
+    "there; at one scale it is missed by the baselines at the end, and was by these models before they had several.\n"
 )
 
 if __name__ == "__main__":

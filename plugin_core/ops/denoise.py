@@ -24,7 +24,7 @@ from plugin_core.frame import (
     RawFrame,
 )
 from plugin_core.ops.mosaic import Mosaic
-from plugin_core.ops.scales import add_coarse, coarse_mosaic, coarse_profile, windows_of
+from plugin_core.ops.scales import SHIPPED, Recomposition, add_coarse, coarse_mosaic, coarse_profile, windows_of
 
 __all__ = ["Residual", "restore"]
 
@@ -112,6 +112,7 @@ class _Restorer:
     session: Session
     inner: int
     cancel: CancelToken
+    how: Recomposition = SHIPPED
 
     def at_one_scale(
         self, mosaic: Mosaic, profile: NoiseProfile, residual: NDArray[np.floating], advance: Callable[[float], None]
@@ -145,7 +146,7 @@ class _Restorer:
         advance: Callable[[float], None],
     ) -> None:
         """As `at_one_scale`, with the low frequencies of so many coarser scales (ops/scales.py)."""
-        windows = windows_of(mosaic.cfa)
+        windows = windows_of(mosaic.cfa, self.how)
         coarse = coarse_mosaic(mosaic, windows) if coarser else None
         if coarse is None:
             self.at_one_scale(mosaic, profile, residual, advance)
@@ -165,15 +166,16 @@ def restore(
     inner: int,
     progress: Callable[[float], None],
     cancel: CancelToken,
+    how: Recomposition = SHIPPED,
 ) -> Residual:
     """Source minus restored, in raw units: (h, w) float16 over the active area, or (H, W, 3) for a linear image.
 
-    inner: the tile's inner side in photosites. progress is told the share done, 0..1, after each tile. Saturated
-    photosites have residual 0. A linear image is restored channel by channel, as monochrome: its demosaicing has
-    correlated the noise, so less of it is recognised.
+    inner: the tile's inner side in photosites. progress is told the share done, 0..1, after each tile. how: how coarser
+    scales are used, where the model says so. Saturated photosites have residual 0. A linear image is restored channel
+    by channel, as monochrome: its demosaicing has correlated the noise, so less of it is recognised.
     Raises NoModelError if the model is not for this CFA, JobCancelledError between tiles, OptionError, LimitError.
     """
-    manifest, restorer = session.manifest, _Restorer(session, inner, cancel)
+    manifest, restorer = session.manifest, _Restorer(session, inner, cancel, how)
     if isinstance(image, RawFrame):
         if not manifest.handles(image.cfa.kind):
             raise NoModelError(

@@ -27,29 +27,47 @@ from scipy.ndimage import gaussian_filter
 from plugin_core.frame import BAYER_PATTERNS, CfaKind, CfaPattern, FloatArray, NoiseProfile, Rect
 from plugin_core.ops.mosaic import Mosaic, read
 
-__all__ = ["Windows", "add_coarse", "coarse_mosaic", "coarse_profile", "windows_of"]
+__all__ = ["SHIPPED", "Recomposition", "Windows", "add_coarse", "coarse_mosaic", "coarse_profile", "windows_of"]
 
-SIDE = 12  # photosites of a window's side: two periods of X-Trans
 SMALLEST = 16  # coarse photosites along a side, below which there is no coarser scale
 STRIP = 32  # windows above one another that are worked on at a time
-SMOOTH = 1.5  # sigma of what is kept of the coarse scale's answer, in windows
-DOUBT = 0.5  # mean squared difference, in the coarse scale's sigmas, at which its answer counts 1/e
+
+
+@dataclass(frozen=True)
+class Recomposition:
+    """The choices; `python -m benchmarks.scales` measures others.
+
+    side: of a window, in photosites, a multiple of 12 for X-Trans. smooth: sigma of what is kept of the coarse scale's
+    answer, in windows. doubt: the mean squared difference, in the coarse noise's sigmas, at which it counts 1/e.
+    """
+
+    side: int = 12
+    smooth: float = 1.5
+    doubt: float = 0.5
+
+
+SHIPPED = Recomposition()
 
 
 @dataclass(frozen=True)
 class Windows:
     """How a mosaic becomes a coarser one: window (i, j) becomes the cell of 2x2 coarse photosites there.
 
-    side: of a window, in photosites. members (p, p): which of the four a photosite counts to, as 2 * row + column, by
-    its place in the period. cfa: of the coarse mosaic; X-Trans becomes RGGB, whose two greens share the 20 of a period.
+    members (p, p): which of the four a photosite counts to, as 2 * row + column, by its place in the period.
+    cfa: of the coarse mosaic; X-Trans becomes RGGB, whose two greens share the 20 of a period.
 
     A coarse photosite lies where it belongs, a quarter of a window from the middle: its mean is over a whole window
     around there. So no photosite counts twice, and the coarse noise is as white as the fine.
     """
 
-    side: int
     members: NDArray[np.intp]
     cfa: CfaPattern
+    how: Recomposition = SHIPPED
+
+    @property
+    def side(self) -> int:
+        """Of a window, in photosites."""
+        return self.how.side
 
     @property
     def period(self) -> int:
@@ -72,13 +90,13 @@ class Windows:
         return [(int(row), int(column)) for row, column in np.argwhere(self.members == member)]
 
 
-def windows_of(cfa: CfaPattern) -> Windows:
+def windows_of(cfa: CfaPattern, how: Recomposition = SHIPPED) -> Windows:
     """The windows that suit a mosaic."""
     if cfa.kind is not CfaKind.XTRANS:
-        return Windows(SIDE, np.arange(4).reshape(2, 2), cfa)
+        return Windows(np.arange(4).reshape(2, 2), cfa, how)
     colors = np.array(cfa.colors)
     greens = 1 + np.add.outer(np.arange(6), np.arange(6)) % 2
-    return Windows(SIDE, np.select([colors == 0, colors == 2], [0, 3], greens), BAYER_PATTERNS["RGGB"])
+    return Windows(np.select([colors == 0, colors == 2], [0, 3], greens), BAYER_PATTERNS["RGGB"], how)
 
 
 def coarse_profile(profile: NoiseProfile, windows: Windows) -> NoiseProfile:
@@ -128,14 +146,18 @@ def _by_member(samples: FloatArray) -> FloatArray:
     return samples.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2).reshape(4, height // 2, width // 2)
 
 
-def _doubted(difference: FloatArray, signal: FloatArray, profile: NoiseProfile, cfa: CfaPattern) -> FloatArray:
+def _doubted(difference: FloatArray, signal: FloatArray, profile: NoiseProfile, windows: Windows) -> FloatArray:
     """(4, h, w) differences, smoothed, less where their size says that there is structure."""
-    colors = np.ravel(cfa.colors) if cfa.kind is CfaKind.BAYER else np.zeros(4, dtype=np.intp)
+    bayer = windows.cfa.kind is CfaKind.BAYER
+    colors = np.ravel(windows.cfa.colors) if bayer else np.zeros(4, dtype=np.intp)
     a, b = (np.array(v, dtype=np.float32)[colors].reshape(4, 1, 1) for v in (profile.a, profile.b))
     variance = a * np.maximum(signal, 0) + np.maximum(b, np.float32(1e-30))
-    size = gaussian_filter(difference**2 / variance, SMOOTH, mode="nearest", axes=(1, 2)).max(axis=0)
-    kept: FloatArray = gaussian_filter(difference, SMOOTH, mode="nearest", axes=(1, 2)) * np.exp(-size / DOUBT)
-    return kept
+
+    def smoothed(values: FloatArray) -> FloatArray:
+        return np.asarray(gaussian_filter(values, windows.how.smooth, mode="nearest", axes=(1, 2)))
+
+    trust = np.exp(-smoothed(difference**2 / variance).max(axis=0) / windows.how.doubt)
+    return np.asarray(smoothed(difference) * trust, dtype=np.float32)
 
 
 def _between(values: FloatArray, start: float, steps: int, count: int) -> FloatArray:
@@ -184,7 +206,7 @@ def add_coarse(
         return read(residual, area, mosaic.cfa.period) / mosaic.levels(area)[1]
 
     difference = _means(changed, height, width, windows) - _by_member(coarse_residual)
-    kept = _doubted(difference, _by_member(coarse.samples - coarse_residual), profile, coarse.cfa)
+    kept = _doubted(difference, _by_member(coarse.samples - coarse_residual), profile, windows)
     for top in range(0, height, STRIP * windows.side):
         area = Rect(top, 0, min(STRIP * windows.side, height - top), width)
         change = _enlarged(kept, windows, area)
