@@ -99,8 +99,8 @@ def section() -> str:
 
 NOTE = (
     f"Raw PSNR is table P1's mean of seven levels, noise known. Speed: the network alone, one tile of {SIDE} x {SIDE} "
-    "photosites through ONNX Runtime on all cores, in turn, best of 5; BM3D from its CPU time in table P1, divided by "
-    "the cores (it would have to be spread over them perfectly).\n"
+    "photosites with its views and coarser scales, through ONNX Runtime on all cores, in turn, best of 5; BM3D from "
+    "its CPU time in table P1, divided by the cores (it would have to be spread over them perfectly).\n"
 )
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from plugin_core.engine.session import open_session
 from plugin_core.engine.views import averaged
 from plugin_core.frame import CfaKind, RawFrame
 from plugin_core.models.registry import Registry
+from plugin_core.ops.scales import SHIPPED
 from simulation.cameras import FloatArray, xyz_to_camera
 from simulation.scene import make_scene
 from simulation.sensor import DN_RANGE, add_noise
@@ -170,18 +171,21 @@ def pmrid_runner(side: int, threads: int) -> tuple[Callable[[], FloatArray], flo
     return lambda: session.run(None, feed)[0], 2 * total / side**2, parameters
 
 
-def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], FloatArray], float, int]:
-    """(one Bayer tile through a shipped model in all its views, FLOPs per photosite, parameters)."""
+def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], object], float, int]:
+    """(one Bayer tile through a shipped model in all its views and scales, FLOPs per photosite, parameters)."""
     session = open_session(Registry(()).get(model), threads=threads)
-    rng = np.random.default_rng(2)
-    planes = rng.random((1, 4, side // 2, side // 2), dtype=np.float32)
-    colours = np.zeros((1, 8, side // 2, side // 2), dtype=np.float32)
-    colours[:, 0], colours[:, 7] = 1, 1
-    a, b = np.full((1, 4, 1, 1), 0.004, dtype=np.float32), np.full((1, 4, 1, 1), 2e-5, dtype=np.float32)
     manifest = session.manifest
     views = manifest.views_of(CfaKind.BAYER)
-    work = manifest.flops_per_photosite * views
-    return lambda: averaged(session.run, views, planes, colours, a, b), work, manifest.parameters
+    rng = np.random.default_rng(2)
+    a, b = np.full((1, 4, 1, 1), 0.004, dtype=np.float32), np.full((1, 4, 1, 1), 2e-5, dtype=np.float32)
+    sides = [side // (SHIPPED.side // 2) ** coarser for coarser in range(manifest.coarser_scales + 1)]
+    tiles = []
+    for each in sides:
+        colours = np.zeros((1, 8, each // 2, each // 2), dtype=np.float32)
+        colours[:, 0], colours[:, 7] = 1, 1
+        tiles.append((rng.random((1, 4, each // 2, each // 2), dtype=np.float32), colours, a, b))
+    work = manifest.flops_per_photosite * views * sum((each / side) ** 2 for each in sides)
+    return lambda: [averaged(session.run, views, *tile) for tile in tiles], work, manifest.parameters
 
 
 def timed(runners: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
@@ -242,7 +246,7 @@ NOTE = (
     "is measured too. Memory is the peak over the server's process tree, sampled every 50 ms: PSS counts shared pages "
     "once, RSS in every process. `moving` is everything but queue, noise and network. "
 )
-ALONE = "Through ONNX Runtime in one process, in turn, one tile of 1152 x 1152 photosites."
+ALONE = "Through ONNX Runtime in one process, in turn, one tile of 1152 x 1152 photosites and its coarser scales."
 PEAK = (
     f"The machine's matrix-product peak, the best of {REPEATS} products of {peak.SIDE} x {peak.SIDE} in the same run "
     "and runtime: {}. Every multiply-add counts as two operations, in int8 too:\n"
