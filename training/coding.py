@@ -17,7 +17,9 @@ from training.equalise import equalise
 from training.network import RawUNet, Residual
 from training.quantise import VALUES, best_code, weight_codes
 
-__all__ = ["coded", "settle", "weights_of"]
+__all__ = ["RANGES", "coded", "ranges_of", "settle", "weights_of"]
+
+RANGES = ".ranges.safetensors"  # what a run's file of learnt ranges is called after the run's name
 
 
 class Code(nn.Module):
@@ -98,6 +100,11 @@ def settle(network: RawUNet, level: int, samples: Iterable[tuple[Tensor, ...]]) 
     for module in network.modules():
         if isinstance(module, Code):
             module.settle()
+
+
+def ranges_of(network: RawUNet) -> dict[str, Tensor]:
+    """What coding added to the state: of each coded tensor its step, lowest and highest value; empty if nothing did."""
+    return {name: tensor for name, tensor in network.state_dict().items() if name.endswith(".limits")}
 
 
 def weights_of(network: RawUNet) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
+from training.coding import RANGES
 from training.config import Config, read_config
 from training.graph import float_graph
 from training.network import RawUNet
@@ -241,7 +242,9 @@ def export(
     """
     network = RawUNet(config.shape).eval()
     network.load_state_dict(load_file(weights))
-    variant = best_variant(network, config, photos, first_level) if photos else Variant(float_graph(network))
+    learnt = weights.with_suffix(RANGES)
+    ranges = {name: found.tolist() for name, found in load_file(learnt).items()} if learnt.exists() else {}
+    variant = best_variant(network, config, photos, first_level, ranges) if photos else Variant(float_graph(network))
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(variant.graph, folder / "model.onnx")
     write_golden(variant, folder / "golden.npz")

@@ -6,6 +6,7 @@ import copy
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,7 @@ from training.config import Config
 from training.equalise import equalise
 from training.graph import float_graph
 from training.network import RawUNet
-from training.quantise import Feed, quantised
+from training.quantise import Feed, Ranges, quantised
 from training.scenes import CleanScenes, draw_sample
 from training.validation import Levels, validation_set
 
@@ -97,10 +98,12 @@ def graph_seconds(graphs: list[ModelProto], repeats: int = 4) -> list[float]:
     return least
 
 
-def best_variant(network: RawUNet, config: Config, photos: Path, first_level: int = 0) -> Variant:
+def best_variant(
+    network: RawUNet, config: Config, photos: Path, first_level: int = 0, ranges: Ranges = MappingProxyType({})
+) -> Variant:
     """The fastest graph whose cost is allowed; float32 if none is, or none gains enough. Prints what it measured.
 
-    first_level: the only one to try; 0 tries 1 and then each deeper one.
+    first_level: the only one to try; 0 tries 1 and then each deeper one. ranges: learnt ones, see training.quantise.
     """
     samples, levels = calibration_samples(photos, config), validation_set(photos)
     depth = len(config.shape.widths)
@@ -112,7 +115,7 @@ def best_variant(network: RawUNet, config: Config, photos: Path, first_level: in
     even_graph = float_graph(evened)
     for level in [first_level] if first_level else range(1, depth):
         decoder_only = level == config.coded_level
-        graph = quantised(even_graph, level, samples, decoder_only)
+        graph = quantised(even_graph, level, samples, decoder_only, ranges)
         cost = {label: exact[label] - value for label, value in graph_psnr(graph, levels).items()}
         slow, fast = graph_seconds([plain.graph, graph])
         listed = ", ".join(str(number) for number in range(level + decoder_only, depth))

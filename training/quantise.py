@@ -7,8 +7,9 @@ float32. Ranges come from pictures; nothing is trained.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -16,9 +17,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["Feed", "quantised"]
+__all__ = ["Feed", "Ranges", "quantised"]
 
 Feed = dict[str, NDArray[np.float32]]  # the graph's inputs by name
+Ranges = Mapping[str, Sequence[float]]  # a coded tensor's step, lowest and highest value, by its name in the network
 
 # Processors without VNNI add two products of u8 and s8 in 16 bits, which saturates; with weights in -63..63 the sum
 # stays below 2^15 (2 * 255 * 63), so every processor computes the same integers. Costs about .006 dB.
@@ -126,6 +128,26 @@ def _coded_tensors(nodes: Collection[NodeProto], inner: list[NodeProto]) -> tupl
     return coded, enlarged
 
 
+PLACES = {("first", "input"): "given", ("first", "output"): "inside", ("second", "input"): "leaky",
+          ("second", "output"): "change", ("Add", "output"): "sum"}  # fmt: skip
+
+
+def _learnt_codes(nodes: Collection[NodeProto], ranges: Ranges) -> dict[str, _Code]:
+    """The codes of the tensors whose ranges the network was trained with, see training.coding."""
+    codes = {}
+    for node in nodes:
+        found = re.search(r"(decoder\.\d+\.\d+)/(?:(first|second)/Conv|(Add))$", node.name)
+        if found is None:
+            continue
+        block, part = found[1], found[2] or found[3]
+        for side, name in (("input", node.input[0]), ("output", node.output[0])):
+            given = ranges.get(f"{block}.{PLACES.get((part, side))}.limits")
+            if given is not None:
+                step, low, _ = (float(value) for value in given)
+                codes[name] = _Code(step, round(-low / step))
+    return codes
+
+
 class _Rewriter:
     """The graph with coded tensors in place of floats, built node by node."""
 
@@ -174,17 +196,25 @@ class _Rewriter:
         ]
 
 
-def quantised(model: ModelProto, first_level: int, samples: Iterable[Feed], decoder_only: bool = False) -> ModelProto:
+def quantised(
+    model: ModelProto,
+    first_level: int,
+    samples: Iterable[Feed],
+    decoder_only: bool = False,
+    ranges: Ranges = MappingProxyType({}),
+) -> ModelProto:
     """A copy of the float graph whose convolutions at `first_level` and deeper compute in int8, sums included.
 
     model: as training.export writes RawUNet, with its names. samples: inputs over every noise level and CFA.
-    decoder_only: at `first_level` itself the encoder stays float32.
+    decoder_only: at `first_level` itself the encoder stays float32. ranges: those of a network that was trained in
+    8 bits (training.coding.ranges_of); the others are found on the samples.
     """
     nodes = list(model.graph.node)
     inner = [node for node in nodes if _is_inner(node, first_level, decoder_only)]
     coded, enlarged = _coded_tensors(nodes, inner)
     values = _seen(model, list(coded), samples)
     codes = {name: best_code(values[name], leaky) for name, leaky in coded.items()}
+    codes |= {name: code for name, code in _learnt_codes(nodes, ranges).items() if name in coded}
     codes |= {name: codes[source] for name, source in enlarged.items()}
     rewriter = _Rewriter(model, codes)
     names = {node.name for node in inner}

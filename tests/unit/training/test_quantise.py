@@ -10,12 +10,13 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
+from onnx import numpy_helper  # noqa: E402  (after the skip)
 from safetensors.torch import save_file  # noqa: E402  (after the skip)
 
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402  (after the skip)
 from training import precision  # noqa: E402  (after the skip)
-from training.coding import coded, settle, weights_of  # noqa: E402  (after the skip)
+from training.coding import coded, ranges_of, settle, weights_of  # noqa: E402  (after the skip)
 from training.config import Config  # noqa: E402  (after the skip)
 from training.equalise import equalise  # noqa: E402  (after the skip)
 from training.export import Card, export, whole_halo  # noqa: E402  (after the skip)
@@ -199,6 +200,17 @@ def test_training_in_eight_bits_sees_roundings_like_the_graphs():
     shipped = run(quantised(float_graph(evened), 1, feeds, decoder_only=True), inputs(9))
     trained_with, ships = np.abs(seen - wanted).mean(), np.abs(shipped - wanted).mean()
     assert trained_with == pytest.approx(ships, rel=0.3)  # ranges are found on other pixels: like roundings, not equal
+
+    # handed over, the ranges of the run are those of the graph, and what ships is what was trained
+    ranges = {name: found.tolist() for name, found in ranges_of(rounding).items()}
+    graph = quantised(float_graph(evened), 1, feeds, decoder_only=True, ranges=ranges)
+    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.graph.initializer}
+    for part in ("first", "second"):
+        (made,) = (n.output[0] for n in graph.graph.node if n.name == f"/decoder.1/decoder.1.1/{part}/Conv")
+        place = {"first": "inside", "second": "change"}[part]
+        assert constants[f"{made}_scale"] == pytest.approx(ranges[f"decoder.1.1.{place}.limits"][0])
+    assert len(ranges) == 1 + 2 * 4
+    assert np.abs(run(graph, inputs(9)) - seen).mean() < np.abs(shipped - seen).mean()
 
 
 def test_training_in_eight_bits_goes_on_where_it_stopped(network):
