@@ -1,7 +1,7 @@
 """int8 for the deeper convolutions of an exported denoiser: QuantizeLinear and DequantizeLinear around them.
 
 ONNX Runtime fuses those into integer kernels. Features, the first levels, the last convolution and the stabiliser stay
-float32. Ranges come from pictures; nothing is trained.
+float32. Ranges come from pictures, or from a network that was trained with them (training/coding.py).
 """
 
 from __future__ import annotations
