@@ -6,20 +6,24 @@ codes, gradients pass through as if they were not (Bengio et al. 2013; Jacob et 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.equalise import equalise
 from training.network import RawUNet, Residual
-from training.quantise import VALUES, best_code, weight_codes
+from training.quantise import VALUES, Ranges, best_code, weight_codes
 
-__all__ = ["RANGES", "coded", "ranges_of", "settle", "weights_of"]
+__all__ = ["coded", "ranges_of", "read_ranges", "settle", "weights_of", "write_weights"]
 
-RANGES = ".ranges.safetensors"  # what a run's file of learnt ranges is called after the run's name
+RANGES = "ranges"  # key in the metadata of a file of weights, JSON: learnt ranges by the tensor's name
 
 
 class Code(nn.Module):
@@ -102,9 +106,21 @@ def settle(network: RawUNet, level: int, samples: Iterable[tuple[Tensor, ...]]) 
             module.settle()
 
 
-def ranges_of(network: RawUNet) -> dict[str, Tensor]:
+def ranges_of(network: RawUNet) -> dict[str, list[float]]:
     """What coding added to the state: of each coded tensor its step, lowest and highest value; empty if nothing did."""
-    return {name: tensor for name, tensor in network.state_dict().items() if name.endswith(".limits")}
+    return {name: found.tolist() for name, found in network.state_dict().items() if name.endswith(".limits")}
+
+
+def write_weights(weights: Mapping[str, Tensor], ranges: Ranges, path: Path) -> None:
+    """A file of weights, with the ranges beside them."""
+    save_file(dict(weights), path, metadata={RANGES: json.dumps(dict(ranges))} if ranges else None)
+
+
+def read_ranges(path: Path) -> Ranges:
+    """The ranges in a file of weights; empty if it has none."""
+    with safe_open(path, "pt") as stream:
+        found: Ranges = json.loads((stream.metadata() or {}).get(RANGES, "{}"))
+    return found
 
 
 def weights_of(network: RawUNet) -> dict[str, Tensor]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from training.coding import RANGES, coded, ranges_of, settle, weights_of
+from training.coding import coded, ranges_of, settle, weights_of, write_weights
 from training.config import Config, read_config
 from training.grow import grown
 from training.loss import LevelBalance, loss_of
@@ -111,11 +111,9 @@ class Trainer:
         self.step, self.seconds, self.typical = state["step"], state["seconds"], state["typical"]
 
     def save(self) -> None:
-        """Writes the average as <name>.safetensors, its ranges if it is coded, and all as <name>.state, by renaming."""
+        """Writes the average as <name>.safetensors and everything as <name>.state, the latter by renaming."""
         weights = {name: tensor.contiguous() for name, tensor in weights_of(self.average).items()}
-        save_file(weights, self.out / f"{self.config.name}.safetensors")
-        if ranges := ranges_of(self.average):
-            save_file(ranges, self.out / f"{self.config.name}{RANGES}")
+        write_weights(weights, ranges_of(self.average), self.out / f"{self.config.name}.safetensors")
         temporary = self.state_file.with_suffix(".tmp")
         torch.save(
             {"network": self.network.state_dict(), "average": self.average.state_dict(), "balance": self.balance.mean,

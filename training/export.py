@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import open_session
@@ -26,7 +26,7 @@ from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour
-from training.coding import RANGES
+from training.coding import read_ranges, write_weights
 from training.config import Config, read_config
 from training.graph import float_graph
 from training.network import RawUNet
@@ -242,14 +242,13 @@ def export(
     """
     network = RawUNet(config.shape).eval()
     network.load_state_dict(load_file(weights))
-    learnt = weights.with_suffix(RANGES)
-    ranges = {name: found.tolist() for name, found in load_file(learnt).items()} if learnt.exists() else {}
+    ranges = read_ranges(weights)
     variant = best_variant(network, config, photos, first_level, ranges) if photos else Variant(float_graph(network))
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(variant.graph, folder / "model.onnx")
     write_golden(variant, folder / "golden.npz")
     halves = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(halves, folder / "weights.safetensors")  # enough to train on from
+    write_weights(halves, ranges, folder / "weights.safetensors")  # enough to train on from
     (folder / "weights.safetensors").chmod(0o644)  # safetensors writes it for its owner only
     card.write(folder, measured)
     name, alignment = config.name.removeprefix("denoise-"), config.shape.alignment

@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402  (after the skip)
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402  (after the skip)
 from training import precision  # noqa: E402  (after the skip)
-from training.coding import coded, ranges_of, settle, weights_of  # noqa: E402  (after the skip)
+from training.coding import coded, ranges_of, read_ranges, settle, weights_of  # noqa: E402  (after the skip)
 from training.config import Config  # noqa: E402  (after the skip)
 from training.equalise import equalise  # noqa: E402  (after the skip)
 from training.export import Card, export, whole_halo  # noqa: E402  (after the skip)
@@ -168,6 +168,7 @@ def test_export_ships_int8_where_it_costs_little(network, photos, tmp_path, monk
     weights, folder = tmp_path / "tiny.safetensors", tmp_path / "tiny"
     save_file(network.state_dict(), weights)
     export(CONFIG, weights, folder, Card("# tiny\n"), {}, "0.0.1", photos)
+    assert read_ranges(folder / "weights.safetensors") == {}
     manifest = json.loads(Path(folder / "manifest.json").read_text())
     assert manifest["precision"] == "int8 at levels 1, 2; float32 else"
     assert manifest["halo"] == whole_halo(network, SHAPE.alignment)
@@ -202,7 +203,7 @@ def test_training_in_eight_bits_sees_roundings_like_the_graphs():
     assert trained_with == pytest.approx(ships, rel=0.3)  # ranges are found on other pixels: like roundings, not equal
 
     # handed over, the ranges of the run are those of the graph, and what ships is what was trained
-    ranges = {name: found.tolist() for name, found in ranges_of(rounding).items()}
+    ranges = ranges_of(rounding)
     graph = quantised(float_graph(evened), 1, feeds, decoder_only=True, ranges=ranges)
     constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.graph.initializer}
     for part in ("first", "second"):
