@@ -30,6 +30,7 @@ FLAT_HEAD = ("Flat field", "level, DN", "bias, DN", "bias, % of white", "bias, %
 SIDE = 768
 BLOTCH_LEVELS = (0.005, 0.05, 0.18)  # of the correctly exposed scene's white
 BLOTCH_SCALES = (16, 32, 64)  # photosites
+BLOTCH_SIDE = 1536  # 576 squares of 64 x 64, so that their deviation is known to 3 %
 MEAN_SIDES = (16, 64, 128)  # photosites: plain means to compare what is left with
 
 
@@ -197,7 +198,7 @@ def remains(cfa: str, denoised: Callable[[Case], FloatArray]) -> tuple[float, fl
     draw = noise_only(level)
     worst, against_white, falls = 0.0, 0.0, 0.0
     for index, signal in enumerate(BLOTCH_LEVELS):
-        flat = case(np.full((SIDE, SIDE), signal / level.ratio, dtype=np.float32), cfa, draw, 200 + index)
+        flat = case(np.full((BLOTCH_SIDE,) * 2, signal / level.ratio, dtype=np.float32), cfa, draw, 200 + index)
         restored = denoised(flat).astype(np.float64)
         sigma = (draw.a * signal / level.ratio + draw.b) ** 0.5
         left = {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
@@ -222,7 +223,7 @@ def blotches(session: Session) -> Iterator[report.Bar]:
 
 def others_remains() -> str:
     """The same flat fields through the baselines, RGGB; and through a mean over squares, which knows they are flat."""
-    colours = cfa_colours(PATTERNS["RGGB"], SIDE, SIDE)
+    colours = cfa_colours(PATTERNS["RGGB"], BLOTCH_SIDE, BLOTCH_SIDE)
     ways = {
         name: lambda flat, name=name: baseline(name, flat.frame.signal(), colours, flat.profile, data_folder())
         for name in ("PMRID", "BM3D")
@@ -295,7 +296,8 @@ def section() -> str:
 
 NOTE = (
     "Files of the protocol's sensor (14 bit, black 512, white 16383), noise known; the scene is the demo's. Flat "
-    f"fields: {SIDE} x {SIDE} photosites, eight levels from a quarter of the read noise above black to half of white; "
+    f"fields: {SIDE} x {SIDE} photosites (blotches: {BLOTCH_SIDE}), eight levels from a quarter of the read noise above "
+    "black to half of white; "
     "`E x300` is the dark file as it is, whose levels are amplified 300 times afterwards. A mean over N x N leaves "
     "noise that is one blotch of N photosites: the wider it averages, the less it leaves at every scale, and the "
     "slower that falls below N. So the bar against a denoiser's own remains at 16 x 16 is the harder the better it is "

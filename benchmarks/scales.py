@@ -29,25 +29,26 @@ from simulation.cameras import FloatArray
 
 PHOTOGRAPHS = 10  # evenly from the training list
 TILE = 1024
-CHOICES: tuple[tuple[str, int, Recomposition], ...] = (
-    ("one scale", 0, SHIPPED),
-    ("one coarser", 1, SHIPPED),
-    ("two coarser (ships)", 2, SHIPPED),
-    ("three coarser", 3, SHIPPED),
-    ("windows of 24", 2, Recomposition(side=24)),
-    ("smooth 1", 2, Recomposition(smooth=1.0)),
-    ("smooth 2.5", 2, Recomposition(smooth=2.5)),
-    ("doubt .25", 2, Recomposition(doubt=0.25)),
-    ("doubt 1", 2, Recomposition(doubt=1.0)),
-    ("no doubt", 2, Recomposition(doubt=math.inf)),
+CHOICES: tuple[tuple[str, Recomposition], ...] = (
+    ("one scale", Recomposition(sides=())),
+    ("12", Recomposition(sides=(12,))),
+    ("12, 12", Recomposition(sides=(12, 12))),
+    ("12, 4", Recomposition(sides=(12, 4))),
+    ("12, 4, 4, 4 (ships)", SHIPPED),
+    ("24, 4, 4, 4", Recomposition(sides=(24, 4, 4, 4))),
+    ("smooth 1", Recomposition(smooth=1.0)),
+    ("smooth 2.5", Recomposition(smooth=2.5)),
+    ("doubt .2", Recomposition(doubt=0.2)),
+    ("doubt .5", Recomposition(doubt=0.5)),
+    ("no doubt", Recomposition(doubt=math.inf)),
 )
 
 
 def restored(
     session: OnnxSession, scales: int, how: Recomposition, frame: RawFrame, profile: NoiseProfile
 ) -> FloatArray:
-    """The restored signal (H, W) of a model that is restored at so many coarser scales, used so."""
-    session.manifest = replace(session.manifest, coarser_scales=scales)
+    """The restored signal (H, W) with coarser scales used so."""
+    session.manifest = replace(session.manifest, coarser_scales=len(how.sides))
     residual = restore(frame, profile, session, TILE, lambda _: None, CancelToken(), how)
     return apply(frame, residual, BlendOptions()).signal()
 
@@ -60,8 +61,8 @@ def table(model: str, cfa: str) -> str:
     shots = [take(read_scene(path), level, cfa) for path in chosen for level in LEVELS]
     rows: list[tuple[str, ...]] = []
     before: NDArray[np.float64] | None = None
-    for name, scales, how in CHOICES:
-        run = partial(restored, session, scales, how)
+    for name, how in CHOICES:
+        run = partial(restored, session, how)
         figures = np.array([psnr(finished(shot, run(shot.frame, shot.known)), shot.truth) for shot in shots])
         before = figures if before is None else before
         at_16, against_white, falls = remains(cfa, lambda flat, run=run: run(flat.frame, flat.profile))

@@ -178,7 +178,9 @@ def model_runner(model: str, side: int, threads: int) -> tuple[Callable[[], obje
     views = manifest.views_of(CfaKind.BAYER)
     rng = np.random.default_rng(2)
     a, b = np.full((1, 4, 1, 1), 0.004, dtype=np.float32), np.full((1, 4, 1, 1), 2e-5, dtype=np.float32)
-    sides = [side // (SHIPPED.side // 2) ** coarser for coarser in range(manifest.coarser_scales + 1)]
+    sides = [side]
+    for window in SHIPPED.sides[: manifest.coarser_scales]:
+        sides.append(-(-2 * sides[-1] // (window * manifest.alignment)) * manifest.alignment)
     tiles = []
     for each in sides:
         colours = np.zeros((1, 8, each // 2, each // 2), dtype=np.float32)

@@ -20,6 +20,7 @@ GOLDEN_FILE = "golden.npz"
 CARD_FILE = "card.md"
 WEIGHTS_FILE = "weights.safetensors"
 VIEW_COUNTS = {1, 2, 4}
+MOST_SCALES = 4
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,10 @@ def load_package(directory: Path) -> ModelPackage:
     views = table.get("views", {})
     if not isinstance(views, dict) or not set(views.values()) <= VIEW_COUNTS:
         raise ModelPackageError(f"{path}: views: {views}; a number of {VIEW_COUNTS} by CFA kind", "MODEL_MANIFEST")
-    if table.get("coarser_scales", 0) not in range(4):
-        raise ModelPackageError(f"{path}: coarser_scales: {table['coarser_scales']}; 0 to 3", "MODEL_MANIFEST")
+    if table.get("coarser_scales", 0) not in range(MOST_SCALES + 1):
+        raise ModelPackageError(
+            f"{path}: coarser_scales: {table['coarser_scales']}; 0 to {MOST_SCALES}", "MODEL_MANIFEST"
+        )
     table["cfa_kinds"] = tuple(table["cfa_kinds"])
     manifest = Manifest(**table)
     if MODEL_FILE not in manifest.sha256:

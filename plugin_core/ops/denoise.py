@@ -142,21 +142,21 @@ class _Restorer:
         mosaic: Mosaic,
         profile: NoiseProfile,
         residual: NDArray[np.floating],
-        coarser: int,
+        sides: tuple[int, ...],
         advance: Callable[[float], None],
     ) -> None:
-        """As `at_one_scale`, with the low frequencies of so many coarser scales (ops/scales.py)."""
-        windows = windows_of(mosaic.cfa, self.how)
-        coarse = coarse_mosaic(mosaic, windows) if coarser else None
-        if coarse is None:
+        """As `at_one_scale`, with the low frequencies of a coarser scale for each side of windows (ops/scales.py)."""
+        windows = windows_of(mosaic.cfa, sides[0]) if sides else None
+        coarse = coarse_mosaic(mosaic, windows) if windows else None
+        if windows is None or coarse is None:
             self.at_one_scale(mosaic, profile, residual, advance)
             return
         share = mosaic.samples.size / (mosaic.samples.size + coarse.samples.size)
         self.at_one_scale(mosaic, profile, residual, lambda done: advance(share * done))
         noise = coarse_profile(profile, windows)
         theirs = np.empty(coarse.samples.shape, dtype=np.float32)
-        self.at_scales(coarse, noise, theirs, coarser - 1, lambda done: advance(1 - (1 - share) * (1 - done)))
-        add_coarse(residual, mosaic, windows, coarse, theirs, noise)
+        self.at_scales(coarse, noise, theirs, sides[1:], lambda done: advance(1 - (1 - share) * (1 - done)))
+        add_coarse(residual, mosaic, windows, coarse, theirs, noise, self.how)
 
 
 def restore(
@@ -176,6 +176,7 @@ def restore(
     Raises NoModelError if the model is not for this CFA, JobCancelledError between tiles, OptionError, LimitError.
     """
     manifest, restorer = session.manifest, _Restorer(session, inner, cancel, how)
+    sides = how.sides[: manifest.coarser_scales]
     if isinstance(image, RawFrame):
         if not manifest.handles(image.cfa.kind):
             raise NoModelError(
@@ -183,7 +184,7 @@ def restore(
             )
         mosaic = Mosaic(image.mosaic[image.active_area.slices], image.black_map(), image.white_map(), image.cfa)
         residual = np.empty(mosaic.samples.shape, dtype=np.float16)
-        restorer.at_scales(mosaic, profile, residual, manifest.coarser_scales, progress)
+        restorer.at_scales(mosaic, profile, residual, sides, progress)
         return residual
     if not manifest.handles(CfaKind.MONOCHROME):
         raise NoModelError(f"{image.source.name}: model {manifest.id} is not for linear images", "CFA_UNSUPPORTED")
@@ -198,5 +199,5 @@ def restore(
             progress((done + share) / 3)
 
         mosaic = Mosaic(samples, black, white, MONOCHROME)
-        restorer.at_scales(mosaic, plane, residual[..., channel], manifest.coarser_scales, advance)
+        restorer.at_scales(mosaic, plane, residual[..., channel], sides, advance)
     return residual

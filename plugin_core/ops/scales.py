@@ -37,13 +37,14 @@ STRIP = 32  # windows above one another that are worked on at a time
 class Recomposition:
     """The choices; `python -m benchmarks.scales` measures others.
 
-    side: of a window, in photosites, a multiple of 12 for X-Trans. smooth: sigma of what is kept of the coarse scale's
-    answer, in windows. doubt: the mean squared difference, in the coarse noise's sigmas, at which it counts 1/e.
+    sides: of the windows of each coarser scale in turn, in photosites of the scale before; multiples of 4, the first
+    one of 12 for X-Trans. smooth: sigma of what is kept of a coarse scale's answer, in windows. doubt: the mean squared
+    difference, in the coarse noise's sigmas, at which it counts 1/e; it counts in full at much smaller ones.
     """
 
-    side: int = 12
+    sides: tuple[int, ...] = (12, 4, 4, 4)
     smooth: float = 1.5
-    doubt: float = 0.5
+    doubt: float = 0.35
 
 
 SHIPPED = Recomposition()
@@ -53,21 +54,16 @@ SHIPPED = Recomposition()
 class Windows:
     """How a mosaic becomes a coarser one: window (i, j) becomes the cell of 2x2 coarse photosites there.
 
-    members (p, p): which of the four a photosite counts to, as 2 * row + column, by its place in the period.
-    cfa: of the coarse mosaic; X-Trans becomes RGGB, whose two greens share the 20 of a period.
+    side: of a window, in photosites. members (p, p): which of the four a photosite counts to, as 2 * row + column, by
+    its place in the period. cfa: of the coarse mosaic; X-Trans becomes RGGB, whose two greens share the 20 of a period.
 
     A coarse photosite lies where it belongs, a quarter of a window from the middle: its mean is over a whole window
     around there. So no photosite counts twice, and the coarse noise is as white as the fine.
     """
 
+    side: int
     members: NDArray[np.intp]
     cfa: CfaPattern
-    how: Recomposition = SHIPPED
-
-    @property
-    def side(self) -> int:
-        """Of a window, in photosites."""
-        return self.how.side
 
     @property
     def period(self) -> int:
@@ -90,13 +86,13 @@ class Windows:
         return [(int(row), int(column)) for row, column in np.argwhere(self.members == member)]
 
 
-def windows_of(cfa: CfaPattern, how: Recomposition = SHIPPED) -> Windows:
-    """The windows that suit a mosaic."""
+def windows_of(cfa: CfaPattern, side: int) -> Windows:
+    """The windows of a mosaic; side: a multiple of 4, of 12 for X-Trans."""
     if cfa.kind is not CfaKind.XTRANS:
-        return Windows(np.arange(4).reshape(2, 2), cfa, how)
+        return Windows(side, np.arange(4).reshape(2, 2), cfa)
     colors = np.array(cfa.colors)
     greens = 1 + np.add.outer(np.arange(6), np.arange(6)) % 2
-    return Windows(np.select([colors == 0, colors == 2], [0, 3], greens), BAYER_PATTERNS["RGGB"], how)
+    return Windows(side, np.select([colors == 0, colors == 2], [0, 3], greens), BAYER_PATTERNS["RGGB"])
 
 
 def coarse_profile(profile: NoiseProfile, windows: Windows) -> NoiseProfile:
@@ -146,18 +142,19 @@ def _by_member(samples: FloatArray) -> FloatArray:
     return samples.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2).reshape(4, height // 2, width // 2)
 
 
-def _doubted(difference: FloatArray, signal: FloatArray, profile: NoiseProfile, windows: Windows) -> FloatArray:
+def _doubted(
+    difference: FloatArray, signal: FloatArray, profile: NoiseProfile, cfa: CfaPattern, how: Recomposition
+) -> FloatArray:
     """(4, h, w) differences, smoothed, less where their size says that there is structure."""
-    bayer = windows.cfa.kind is CfaKind.BAYER
-    colors = np.ravel(windows.cfa.colors) if bayer else np.zeros(4, dtype=np.intp)
+    colors = np.ravel(cfa.colors) if cfa.kind is CfaKind.BAYER else np.zeros(4, dtype=np.intp)
     a, b = (np.array(v, dtype=np.float32)[colors].reshape(4, 1, 1) for v in (profile.a, profile.b))
     variance = a * np.maximum(signal, 0) + np.maximum(b, np.float32(1e-30))
 
     def smoothed(values: FloatArray) -> FloatArray:
-        return np.asarray(gaussian_filter(values, windows.how.smooth, mode="nearest", axes=(1, 2)))
+        return np.asarray(gaussian_filter(values, how.smooth, mode="nearest", axes=(1, 2)))
 
-    trust = np.exp(-smoothed(difference**2 / variance).max(axis=0) / windows.how.doubt)
-    return np.asarray(smoothed(difference) * trust, dtype=np.float32)
+    size = np.minimum(smoothed(difference**2 / variance).max(axis=0), np.float32(1e6))
+    return np.asarray(smoothed(difference) * np.exp(-((size / how.doubt) ** 2)), dtype=np.float32)
 
 
 def _between(values: FloatArray, start: float, steps: int, count: int) -> FloatArray:
@@ -194,6 +191,7 @@ def add_coarse(
     coarse: Mosaic,
     coarse_residual: FloatArray,
     profile: NoiseProfile,
+    how: Recomposition = SHIPPED,
 ) -> None:
     """Changes a residual (H, W), in the mosaic's units, so that its low frequencies are the coarse residual's.
 
@@ -206,7 +204,7 @@ def add_coarse(
         return read(residual, area, mosaic.cfa.period) / mosaic.levels(area)[1]
 
     difference = _means(changed, height, width, windows) - _by_member(coarse_residual)
-    kept = _doubted(difference, _by_member(coarse.samples - coarse_residual), profile, windows)
+    kept = _doubted(difference, _by_member(coarse.samples - coarse_residual), profile, coarse.cfa, how)
     for top in range(0, height, STRIP * windows.side):
         area = Rect(top, 0, min(STRIP * windows.side, height - top), width)
         change = _enlarged(kept, windows, area)

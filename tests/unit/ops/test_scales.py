@@ -13,9 +13,10 @@ from plugin_core.models import Registry
 from plugin_core.ops.blend import BlendOptions, apply
 from plugin_core.ops.denoise import restore
 from plugin_core.ops.mosaic import Mosaic, read
-from plugin_core.ops.scales import add_coarse, coarse_mosaic, coarse_profile, windows_of
+from plugin_core.ops.scales import SHIPPED, add_coarse, coarse_mosaic, coarse_profile, windows_of
 from tests.builders import MONOCHROME, PATTERNS, make_frame
 
+SIDE = SHIPPED.sides[0]
 ANY_CFA = pytest.mark.parametrize("cfa", sorted(PATTERNS))
 SESSION = open_session(Registry().get())
 
@@ -38,13 +39,13 @@ def restored(frame, coarser, inner=2048):
 
 def test_every_photosite_counts_once_and_xtrans_becomes_rggb():
     for cfa in [*PATTERNS.values(), *(XTRANS_PATTERN.shifted(r, c) for r in range(6) for c in range(6))]:
-        windows = windows_of(cfa)
+        windows = windows_of(cfa, SIDE)
         assert sum(windows.counts) == windows.side**2
         members = np.tile(windows.members, (3, 3))[:6, :6]
         colors = np.ravel(windows.cfa.colors) if cfa.kind is not CfaKind.MONOCHROME else np.zeros(4, int)
         np.testing.assert_array_equal(colors[members], cfa.color_map(6, 6))
-    assert windows_of(XTRANS_PATTERN).counts == (32, 40, 40, 32)
-    assert windows_of(MONOCHROME).counts == (36, 36, 36, 36)
+    assert windows_of(XTRANS_PATTERN, SIDE).counts == (32, 40, 40, 32)
+    assert windows_of(MONOCHROME, SIDE).counts == (36, 36, 36, 36)
 
 
 @ANY_CFA
@@ -53,7 +54,7 @@ def test_means_lie_where_the_coarse_photosites_are(cfa, size):
     """Of a slope each coarse photosite has the value at its middle, to half a fine photosite in both directions."""
     y, x = np.mgrid[0 : size[0], 0 : size[1]] + 0.5
     pattern = PATTERNS[cfa]
-    windows = windows_of(pattern)
+    windows = windows_of(pattern, SIDE)
     coarse = coarse_mosaic(mosaic_of(0.001 * y + 0.002 * x, pattern), windows)
     assert coarse.samples.shape == tuple(2 * n for n in windows.size(*size))
     rows, columns = np.mgrid[2 : size[0] // 6 - 2, 2 : size[1] // 6 - 2]
@@ -66,7 +67,7 @@ def test_means_lie_where_the_coarse_photosites_are(cfa, size):
 def test_noise_of_the_means_is_white_and_as_told(cfa):
     pattern = PATTERNS[cfa]
     noise = np.random.default_rng(1).standard_normal((1200, 1200)) * 0.01
-    windows = windows_of(pattern)
+    windows = windows_of(pattern, SIDE)
     coarse = coarse_mosaic(mosaic_of(noise, pattern), windows).samples[4:-4, 4:-4]
     told = coarse_profile(profile_of(pattern, 0.0, 1e-4), windows)
     for color in range(windows.cfa.plane_count):
@@ -81,7 +82,7 @@ def test_a_slope_in_the_coarse_residual_comes_out_where_it_belongs(cfa):
     """A residual that is a slope, and a coarse one that says there should be none: it goes, as it is smooth."""
     pattern = PATTERNS[cfa]
     y, x = np.mgrid[0:301, 0:295] + 0.5
-    windows = windows_of(pattern)
+    windows = windows_of(pattern, SIDE)
     mosaic = mosaic_of(np.full(y.shape, 0.5), pattern)
     coarse = coarse_mosaic(mosaic, windows)
     residual = (1e-6 * y + 2e-6 * x).astype(np.float32)
@@ -93,8 +94,8 @@ def test_a_slope_in_the_coarse_residual_comes_out_where_it_belongs(cfa):
 
 def test_small_mosaics_have_no_coarser_scale():
     cfa = PATTERNS["RGGB"]
-    assert coarse_mosaic(mosaic_of(np.zeros((80, 500)), cfa), windows_of(cfa)) is None
-    assert coarse_mosaic(mosaic_of(np.zeros((96, 500)), cfa), windows_of(cfa)) is not None
+    assert coarse_mosaic(mosaic_of(np.zeros((80, 500)), cfa), windows_of(cfa, SIDE)) is None
+    assert coarse_mosaic(mosaic_of(np.zeros((96, 500)), cfa), windows_of(cfa, SIDE)) is not None
 
 
 @ANY_CFA
@@ -103,7 +104,7 @@ def test_flat_fields_lose_their_blotches(cfa):
     frame = make_frame(768, 768, cfa=cfa, noise=None)
     noise = np.random.default_rng(4).standard_normal((768, 768)) * np.sqrt(1e-3 * 0.01 + 1e-5)
     frame = replace(frame, mosaic=(512 + 15871 * (0.01 + noise)).astype(np.float32))
-    one, several = restored(frame, 0), restored(frame, 2)
+    one, several = restored(frame, 0), restored(frame, 4)
     means = [values.reshape(12, 64, 12, 64).mean(axis=(1, 3)) for values in (one, several)]
     assert means[1].std() < 0.6 * means[0].std()
     assert several.std() <= 1.01 * one.std()
@@ -114,16 +115,16 @@ def test_flat_fields_lose_their_blotches(cfa):
 def test_pictures_keep_their_structure_and_clipping(cfa):
     frame = make_frame(300, 420, cfa=cfa, noise=(1e-3, 1e-5), seed=6)
     clean = make_frame(300, 420, cfa=cfa, noise=None).signal()
-    errors = [np.mean((restored(frame, coarser) - clean)[~frame.saturated()] ** 2) for coarser in (0, 2)]
+    errors = [np.mean((restored(frame, coarser) - clean)[~frame.saturated()] ** 2) for coarser in (0, 4)]
     assert errors[1] < 1.01 * errors[0]
-    np.testing.assert_array_equal(restored(frame, 2)[frame.saturated()], frame.signal()[frame.saturated()])
+    np.testing.assert_array_equal(restored(frame, 4)[frame.saturated()], frame.signal()[frame.saturated()])
 
 
 @pytest.mark.parametrize("cfa", ["GBRG", "XTRANS"])
 def test_tiles_agree_at_several_scales(cfa):
     frame = make_frame(301, 423, cfa=cfa, noise=(1e-3, 1e-5), seed=4)
-    whole = restored(frame, 2)
-    assert np.abs(restored(frame, 2, inner=160) - whole).max() <= 1e-4
+    whole = restored(frame, 4)
+    assert np.abs(restored(frame, 4, inner=160) - whole).max() <= 1e-4
 
 
 @pytest.mark.parametrize("period", [1, 2, 6])
