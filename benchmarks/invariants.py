@@ -297,10 +297,10 @@ def section() -> str:
 NOTE = (
     "Files of the protocol's sensor (14 bit, black 512, white 16383), noise known; the scene is the demo's. Flat "
     f"fields: {SIDE} x {SIDE} photosites (blotches: {BLOTCH_SIDE}), eight levels from a quarter of the read noise "
-    "above black to half of white; `E x300` is the dark file as it is, whose levels are amplified 300 times afterwards. A mean over N x N leaves "
-    "noise that is one blotch of N photosites: the wider it averages, the less it leaves at every scale, and the "
-    "slower that falls below N. So the bar against a denoiser's own remains at 16 x 16 is the harder the better it is "
-    "there; at one scale it is missed by the baselines at the end, and was by these models before they had several.\n"
+    "above black to half of white; `E x300` is the dark file as it is, whose levels are amplified 300 times "
+    "afterwards. A mean over N x N leaves noise that is one blotch of N photosites: the wider it averages, the less it "
+    "leaves at every scale, and the slower that falls below N. So the bar against a denoiser's own remains at 16 x 16 "
+    "is the harder the better it is there; the baselines at the end miss it, as these models did at one scale.\n"
 )
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ CHOICES: tuple[tuple[str, Recomposition], ...] = (
 )
 
 
-def restored(
-    session: OnnxSession, scales: int, how: Recomposition, frame: RawFrame, profile: NoiseProfile
-) -> FloatArray:
+def restored(session: OnnxSession, how: Recomposition, frame: RawFrame, profile: NoiseProfile) -> FloatArray:
     """The restored signal (H, W) with coarser scales used so."""
     session.manifest = replace(session.manifest, coarser_scales=len(how.sides))
     residual = restore(frame, profile, session, TILE, lambda _: None, CancelToken(), how)
