@@ -21,7 +21,8 @@ from plugin_core.engine.session import open_session
 from plugin_core.frame import BAYER_PATTERNS, CfaKind, NoiseProfile, NoiseSource, RawFrame, Rect
 from plugin_core.models.package import ModelPackage, load_package
 from plugin_core.models.registry import shipped_directory
-from plugin_core.ops.denoise import restore, unshuffle
+from plugin_core.ops.denoise import restore
+from plugin_core.ops.mosaic import unshuffle
 from simulation.cameras import BAYER
 from simulation.scene import make_scene
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise
@@ -167,7 +168,7 @@ def write_golden(variant: Variant, path: Path) -> None:
     np.savez_compressed(path, **tile.feed, expected=expected, tolerance=np.float64(tolerance))
 
 
-def sealed(manifest: dict[str, object], folder: Path) -> None:
+def write_manifest(manifest: dict[str, object], folder: Path) -> None:
     """Writes manifest.json with the checksums of the package's files as they are now."""
     files = [name for name in FILES if (folder / name).exists()]
     manifest["sha256"] = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
@@ -211,10 +212,10 @@ def used(config: Config) -> dict[str, object]:
 
 
 def seal(manifest: dict[str, object], folder: Path) -> None:
-    """Writes manifest.json with the noise that the package leaves, which only the package can say."""
-    sealed({**manifest, "remaining_noise": 0.0}, folder)
+    """Writes the manifest with the noise that the package leaves, which only the package itself can say."""
+    write_manifest({**manifest, "remaining_noise": 0.0}, folder)
     manifest["remaining_noise"] = round(remaining_noise(load_package(folder)), 4)
-    sealed(manifest, folder)
+    write_manifest(manifest, folder)
 
 
 def refresh(config: Config, folder: Path, card: Card, measured: dict[str, object], version: str) -> None:

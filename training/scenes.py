@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from plugin_core.ops.denoise import unshuffle
+from plugin_core.ops.mosaic import unshuffle
 from simulation.cameras import BAYER, XTRANS, FloatArray
 from simulation.scene import make_scene
 from simulation.sensor import DN_RANGE, NoiseDraw, add_noise, log_uniform, random_noise

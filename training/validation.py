@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from plugin_core.ops.denoise import unshuffle
+from plugin_core.ops.mosaic import unshuffle
 from simulation.cameras import BAYER, XTRANS
 from simulation.sensor import NoiseDraw, add_noise, extreme_noise, unprocessing_noise
 from simulation.unprocess import camera_rgb, cfa_colours, mosaic, random_colour, srgb_to_linear

@@ -23,7 +23,7 @@ from plugin_core.frame import (
     NoiseProfile,
     RawFrame,
 )
-from plugin_core.ops.mosaic import Mosaic
+from plugin_core.ops.mosaic import Mosaic, shuffle, unshuffle
 from plugin_core.ops.scales import SHIPPED, Recomposition, add_coarse, coarse_mosaic, coarse_profile, windows_of
 
 __all__ = ["Residual", "restore"]
@@ -66,20 +66,6 @@ def cell_profile(cfa: CfaPattern, profile: NoiseProfile) -> tuple[FloatArray, Fl
         a, b = np.full(4, a[shares].mean()), np.full(4, b[shares].mean())
     b = np.maximum(b, SMALLEST_B)
     return a.astype(np.float32).reshape(1, 4, 1, 1), b.astype(np.float32).reshape(1, 4, 1, 1)
-
-
-def unshuffle(mosaic: FloatArray) -> FloatArray:
-    """(H, W) to (4, H/2, W/2), channel 2 * row + column of the 2x2 cell; H and W even."""
-    height, width = mosaic.shape
-    planes = mosaic.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2)
-    return np.ascontiguousarray(planes.reshape(4, height // 2, width // 2))
-
-
-def shuffle(planes: FloatArray) -> FloatArray:
-    """(4, h, w) to (2h, 2w): the inverse of `unshuffle`."""
-    _, height, width = planes.shape
-    cells = planes.reshape(2, 2, height, width).transpose(2, 0, 3, 1)
-    return np.ascontiguousarray(cells.reshape(2 * height, 2 * width))
 
 
 class _ColorPlanes:

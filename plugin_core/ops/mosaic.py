@@ -1,4 +1,4 @@
-"""A mosaic with its levels, read in rectangles that may reach beyond it."""
+"""A mosaic with its levels, read in rectangles that may reach beyond it; and its planes by place in the cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plugin_core.engine.tiles import continued
 from plugin_core.frame import CfaPattern, FloatArray, Rect, UInt16Array
 
-__all__ = ["Mosaic", "read"]
+__all__ = ["Mosaic", "read", "shuffle", "unshuffle"]
 
 
 def read(samples: UInt16Array | FloatArray | NDArray[np.float16], area: Rect, period: int) -> FloatArray:
@@ -32,6 +32,20 @@ def read(samples: UInt16Array | FloatArray | NDArray[np.float16], area: Rect, pe
     values[:, :before] = rows[:, columns[:before]]
     values[:, behind:] = rows[:, columns[behind:]]
     return values
+
+
+def unshuffle(mosaic: FloatArray) -> FloatArray:
+    """(H, W) to (4, H/2, W/2), channel 2 * row + column of the 2x2 cell; H and W even."""
+    height, width = mosaic.shape
+    planes = mosaic.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(planes.reshape(4, height // 2, width // 2))
+
+
+def shuffle(planes: FloatArray) -> FloatArray:
+    """(4, h, w) to (2h, 2w): the inverse of `unshuffle`."""
+    _, height, width = planes.shape
+    cells = planes.reshape(2, 2, height, width).transpose(2, 0, 3, 1)
+    return np.ascontiguousarray(cells.reshape(2 * height, 2 * width))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from plugin_core.frame import BAYER_PATTERNS, CfaKind, CfaPattern, FloatArray, NoiseProfile, Rect
-from plugin_core.ops.mosaic import Mosaic, read
+from plugin_core.ops.mosaic import Mosaic, read, shuffle, unshuffle
 
 __all__ = ["SHIPPED", "Recomposition", "Windows", "add_coarse", "coarse_mosaic", "coarse_profile", "windows_of"]
 
@@ -95,10 +95,14 @@ def windows_of(cfa: CfaPattern, side: int) -> Windows:
     return Windows(side, np.select([colors == 0, colors == 2], [0, 3], greens), BAYER_PATTERNS["RGGB"])
 
 
+def _colors(cfa: CfaPattern) -> list[int]:
+    """The colour plane of each of the four photosites of a coarse cell."""
+    return [cfa.colors[row % cfa.period][column % cfa.period] for row in (0, 1) for column in (0, 1)]
+
+
 def coarse_profile(profile: NoiseProfile, windows: Windows) -> NoiseProfile:
     """The noise of the means: both parameters over the number of photosites, colour by colour."""
-    colors = np.ravel(windows.cfa.colors).tolist() if windows.cfa.kind is CfaKind.BAYER else [0]
-    count = {color: windows.counts[member] for member, color in enumerate(colors)}
+    count = dict(zip(_colors(windows.cfa), windows.counts, strict=True))
     a, b = (tuple(v / count[color] for color, v in enumerate(given)) for given in (profile.a, profile.b))
     return NoiseProfile(a, b, profile.source)
 
@@ -130,24 +134,16 @@ def coarse_mosaic(mosaic: Mosaic, windows: Windows) -> Mosaic | None:
     rows, columns = windows.size(height, width)
     if 2 * min(rows, columns) < SMALLEST:
         return None
-    means = _means(mosaic.signal, height, width, windows).reshape(2, 2, rows, columns)
-    samples = np.ascontiguousarray(means.transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns))
+    samples = shuffle(_means(mosaic.signal, height, width, windows))
     black, white = (np.broadcast_to(np.float32(level), samples.shape) for level in (0, 1))
     return Mosaic(samples, black, white, windows.cfa)
-
-
-def _by_member(samples: FloatArray) -> FloatArray:
-    """(2h, 2w) to (4, h, w)."""
-    height, width = samples.shape
-    return samples.reshape(height // 2, 2, width // 2, 2).transpose(1, 3, 0, 2).reshape(4, height // 2, width // 2)
 
 
 def _doubted(
     difference: FloatArray, signal: FloatArray, profile: NoiseProfile, cfa: CfaPattern, how: Recomposition
 ) -> FloatArray:
     """(4, h, w) differences, smoothed, less where their size says that there is structure."""
-    colors = np.ravel(cfa.colors) if cfa.kind is CfaKind.BAYER else np.zeros(4, dtype=np.intp)
-    a, b = (np.array(v, dtype=np.float32)[colors].reshape(4, 1, 1) for v in (profile.a, profile.b))
+    a, b = (np.array(v, dtype=np.float32)[_colors(cfa)].reshape(4, 1, 1) for v in (profile.a, profile.b))
     variance = a * np.maximum(signal, 0) + np.maximum(b, np.float32(1e-30))
 
     def smoothed(values: FloatArray) -> FloatArray:
@@ -203,8 +199,8 @@ def add_coarse(
     def changed(area: Rect) -> FloatArray:
         return read(residual, area, mosaic.cfa.period) / mosaic.levels(area)[1]
 
-    difference = _means(changed, height, width, windows) - _by_member(coarse_residual)
-    kept = _doubted(difference, _by_member(coarse.samples - coarse_residual), profile, coarse.cfa, how)
+    difference = _means(changed, height, width, windows) - unshuffle(coarse_residual)
+    kept = _doubted(difference, unshuffle(coarse.samples - coarse_residual), profile, coarse.cfa, how)
     for top in range(0, height, STRIP * windows.side):
         area = Rect(top, 0, min(STRIP * windows.side, height - top), width)
         change = _enlarged(kept, windows, area)

@@ -13,7 +13,8 @@ from plugin_core.errors import ModelPackageError
 from plugin_core.frame import XTRANS_PATTERN, NoiseProfile, NoiseSource
 from plugin_core.models.package import VIEW_COUNTS, load_package
 from plugin_core.models.registry import shipped_directory
-from plugin_core.ops.denoise import restore, shuffle, unshuffle
+from plugin_core.ops.denoise import restore
+from plugin_core.ops.mosaic import shuffle, unshuffle
 from tests.builders import make_frame
 
 ALL = VIEWS[4]

@@ -11,7 +11,8 @@ from plugin_core.errors import JobCancelledError, NoModelError, OptionError
 from plugin_core.frame import BAYER_PATTERNS, XTRANS_PATTERN, CfaPattern, NoiseProfile, NoiseSource, RawFrame, Rect
 from plugin_core.models import Registry
 from plugin_core.ops.blend import BlendOptions, apply
-from plugin_core.ops.denoise import cell_origin, cell_profile, restore, shuffle, unshuffle
+from plugin_core.ops.denoise import cell_origin, cell_profile, restore
+from plugin_core.ops.mosaic import shuffle, unshuffle
 from simulation.cameras import XTRANS as SIMULATED_XTRANS
 from tests.builders import PATTERNS, XTRANS, make_frame, make_linear
 

@@ -31,9 +31,8 @@ def profile_of(cfa, a=1e-3, b=1e-5):
 
 
 def restored(frame, coarser, inner=2048):
-    session = open_session(Registry().get())
-    session.manifest = replace(session.manifest, coarser_scales=coarser)
-    residual = restore(frame, profile_of(frame.cfa), session, inner, lambda share: None, CancelToken())
+    SESSION.manifest = replace(SESSION.manifest, coarser_scales=coarser)
+    residual = restore(frame, profile_of(frame.cfa), SESSION, inner, lambda share: None, CancelToken())
     return apply(frame, residual, BlendOptions()).signal()
 
 
@@ -100,7 +99,7 @@ def test_small_mosaics_have_no_coarser_scale():
 
 @ANY_CFA
 def test_flat_fields_lose_their_blotches(cfa):
-    """In means over 64 x 64 less than half remains of what one scale leaves; single photosites are as before."""
+    """In means over 64 x 64 less than .6 remains of what one scale leaves; single photosites are as before."""
     frame = make_frame(768, 768, cfa=cfa, noise=None)
     noise = np.random.default_rng(4).standard_normal((768, 768)) * np.sqrt(1e-3 * 0.01 + 1e-5)
     frame = replace(frame, mosaic=(512 + 15871 * (0.01 + noise)).astype(np.float32))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file  # noqa: E402  (after the skip)
 
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402  (after the skip)
-from plugin_core.ops.denoise import unshuffle  # noqa: E402  (after the skip)
+from plugin_core.ops.mosaic import unshuffle  # noqa: E402  (after the skip)
 from simulation.cameras import BAYER, XTRANS  # noqa: E402  (after the skip)
 from simulation.unprocess import cfa_colours  # noqa: E402  (after the skip)
 from training.blocks import block_names, without  # noqa: E402  (after the skip)
