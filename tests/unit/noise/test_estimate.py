@@ -26,9 +26,11 @@ def scene() -> FloatArray:
     return make_scene(1, 431, 645)
 
 
-def shoot(cfa: CfaPattern, draw: NoiseDraw, *, black: int = 512, exposure: float = 1.0, seed: int = 1) -> RawFrame:
-    """The scene through the sensor as 14-bit integers."""
-    rgb = scene() * np.float32(exposure)
+def shoot(
+    cfa: CfaPattern, draw: NoiseDraw, *, black: int = 512, exposure: float | FloatArray = 1.0, seed: int = 1
+) -> RawFrame:
+    """The scene through the sensor as 14-bit integers; exposure: one, or (W, 1) column by column."""
+    rgb = scene() * np.asarray(exposure, dtype=np.float32)
     height, width = rgb.shape[:2]
     colours = cfa.color_map(height, width)
     clean = rgb.mean(-1) if cfa.plane_count == 1 else mosaic(rgb, colours)
@@ -68,6 +70,12 @@ def test_heavy_tails_count_in_full() -> None:
 def test_hot_pixels_do_not_count() -> None:
     draw = NoiseDraw(a=1e-3, read_sigma=2e-3, hot_density=5e-4)
     assert max(sigma_errors(measure(shoot(PATTERNS["RGGB"], draw)), draw, 0.18, 0.005)) < 0.15
+
+
+def test_shadows_between_two_values_do_not_hide_the_noise() -> None:
+    draw = NoiseDraw(a=1e-3, read_sigma=1e-3, step=1 / 255)  # 8 bits stretched to 14; a step is four read sigmas
+    shadow = np.where(np.arange(645) < 300, 0.01, 1.0)[:, None]
+    assert max(sigma_errors(measure(shoot(PATTERNS["RGGB"], draw, exposure=shadow)), draw, 0.18, 0.01)) < 0.2
 
 
 @pytest.mark.parametrize("name", ["RGGB", "XTRANS"])
@@ -140,4 +148,6 @@ def test_borders_that_hold_no_dark_are_left_out(sigma: float, level: float) -> N
 
 def test_the_step_of_values_that_were_multiplied() -> None:
     assert quantisation_step(np.arange(0, 400, 4, dtype=np.uint16)[None]) == 4
+    stretched = np.rint(np.arange(256) * 16383 / 255).astype(np.uint16)  # steps of 64 and 65
+    assert quantisation_step(stretched[None]) == 64
     assert quantisation_step(np.arange(9, dtype=np.float32)[None]) == 0
