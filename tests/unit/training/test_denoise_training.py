@@ -124,6 +124,14 @@ def test_extrapolated_weights_lie_beyond_the_later_ones():
         extrapolated(later, {"v": earlier["w"]}, 0.25)
 
 
+def test_deep_levels_are_moved_by_their_own_share():
+    names = {"enter.weight": 0.1, "down.0.weight": 0.1, "encoder.1.0.first.weight": 0.1, "up.0.weight": 0.1}
+    names |= {"down.1.weight": 0.4, "encoder.2.3.second.bias": 0.4, "up.2.weight": 0.4, "decoder.2.0.first.weight": 0.4}
+    zeros, ones = ({name: torch.full((1,), value) for name in names} for value in (0.0, 1.0))
+    beyond = extrapolated(ones, zeros, 0.1, 0.4)
+    assert {name: beyond[name].item() for name in names} == pytest.approx({name: 1 + s for name, s in names.items()})
+
+
 def test_blocks_can_be_taken_out():
     shape = replace(TINY.shape, encoder_blocks=(1, 3), decoder_blocks=(2,))
     large = RawUNet(shape)
