@@ -188,24 +188,31 @@ def seams(session: Session) -> Iterator[report.Bar]:
         yield report.Bar(text, found, abs(against_whole - 1) <= 0.01)
 
 
+def field_left(cfa: str, signal: float, seed: int, denoised: Callable[[Case], FloatArray]) -> dict[int, float]:
+    """Sigma of means over squares of a restored flat field, as a share of the noise's, by the squares' side."""
+    level = BAYER_LEVEL["E x300"]
+    draw = noise_only(level)
+    dark = signal / level.ratio
+    restored = denoised(case(np.full((BLOTCH_SIDE,) * 2, dark, dtype=np.float32), cfa, draw, seed)).astype(np.float64)
+    sigma = (draw.a * dark + draw.b) ** 0.5
+    return {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
+
+
+def fall(left: dict[int, float]) -> float:
+    """What is left at coarser scales, at most, as a multiple of what white noise has there that is as large at 16."""
+    white = max(left[16], 1e-30) * 16
+    return max(left[scale] * scale / white for scale in BLOTCH_SCALES)
+
+
 def remains(cfa: str, denoised: Callable[[Case], FloatArray]) -> tuple[float, float, float]:
     """What is left of the noise of flat fields in means over squares: the eye sees coarse remains as blotches.
 
     Largest over BLOTCH_LEVELS: sigma at 16 photosites, as a share of the noise's; over the scales, as a multiple of
     what white noise of that sigma has there; likewise of what white noise has that is as large at 16.
     """
-    level = BAYER_LEVEL["E x300"]
-    draw = noise_only(level)
-    worst, against_white, falls = 0.0, 0.0, 0.0
-    for index, signal in enumerate(BLOTCH_LEVELS):
-        flat = case(np.full((BLOTCH_SIDE,) * 2, signal / level.ratio, dtype=np.float32), cfa, draw, 200 + index)
-        restored = denoised(flat).astype(np.float64)
-        sigma = (draw.a * signal / level.ratio + draw.b) ** 0.5
-        left = {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
-        worst = max(worst, left[16])
-        against_white = max(against_white, *(left[scale] * scale for scale in BLOTCH_SCALES))
-        falls = max(falls, *(left[scale] / (left[16] * 16 / scale) for scale in BLOTCH_SCALES))
-    return worst, against_white, falls
+    fields = [field_left(cfa, signal, 200 + index, denoised) for index, signal in enumerate(BLOTCH_LEVELS)]
+    against_white = max(left[scale] * scale for left in fields for scale in BLOTCH_SCALES)
+    return max(left[16] for left in fields), against_white, max(fall(left) for left in fields)
 
 
 def blotches(session: Session) -> Iterator[report.Bar]:
