@@ -1,6 +1,6 @@
 """What moving weights on (training/extrapolate.py) does to blotches, to PSNR and to a real file's residual.
 
-`python -m benchmarks.extrapolation LATER EARLIER` prints the table that docs/training.md quotes, about eight minutes of
+`python -m benchmarks.extrapolation LATER EARLIER` prints the table that docs/training.md quotes, three minutes of
 two cores for `fine`. Everything in float32: what 8 bits cost is the export's to say.
 """
 
