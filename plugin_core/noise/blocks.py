@@ -25,6 +25,7 @@ class BlockTable:
 
     color (G,): colour plane of each group. level (G, N): mean. twist (G, N, K): the K noise samples of each block.
     step (G, N): mean square of the steps along u and v, which hold the noise and more of the picture than the twist.
+    common (N,): mean product of the steps of two groups, which holds what the picture has in both and no noise.
     usable (N,) bool: no photosite near saturation.
     floor (G,): signal below which nothing survives in this file (old Nikon clips at black); -inf if nothing piles up.
     quantum: quantisation step, 0 for float files.
@@ -34,6 +35,7 @@ class BlockTable:
     level: FloatArray
     twist: FloatArray
     step: FloatArray
+    common: FloatArray
     usable: NDArray[np.bool_]
     floor: FloatArray
     quantum: float
@@ -71,10 +73,11 @@ def measure_blocks(image: RawFrame | LinearImage) -> BlockTable | None:
     lowest = pile_level(strips, min(min(level.black) for level in levels))
     return BlockTable(
         color=np.array([quad.color for quad in plan.quads]),
-        level=np.stack([part[0] for part in parts]),
-        twist=np.stack([part[1] for part in parts]),
-        step=np.stack([part[2] for part in parts]),
-        usable=np.all([part[3] for part in parts], axis=0),
+        level=np.stack([part.level for part in parts]),
+        twist=np.stack([part.twist for part in parts]),
+        step=np.stack([part.step for part in parts]),
+        common=common_steps([part.diagonals for part in parts]),
+        usable=np.all([part.usable for part in parts], axis=0),
         floor=np.array([(lowest - v.black[0]) * v.scale for v in levels], dtype=np.float32),
         quantum=quantisation_step(strips) * min(level.scale for level in levels),
     )
@@ -89,10 +92,22 @@ def quad_levels(image: RawFrame | LinearImage, quad: Quad) -> Levels:
     return Levels(tuple(pattern[r % len(pattern)][c % len(pattern[0])] for r, c in quad.places), white)
 
 
-def measure_quad(
-    strips: NDArray[Any], plan: QuadPlan, quad: Quad, levels: Levels
-) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Level (N,), twist (N, K), step (N,) and usable (N,) of one group in all blocks."""
+@dataclass(frozen=True)
+class Group:
+    """One group in all blocks: level (N,), twist (N, K), step (N,), usable (N,).
+
+    diagonals (2, N, K): the steps along u + v and u - v, times the root of 2.
+    """
+
+    level: FloatArray
+    twist: FloatArray
+    step: FloatArray
+    usable: NDArray[np.bool_]
+    diagonals: FloatArray
+
+
+def measure_quad(strips: NDArray[Any], plan: QuadPlan, quad: Quad, levels: Levels) -> Group:
+    """One group in all blocks."""
     cell = plan.cell
     cells = (strips.shape[2] - plan.reach) // cell
     channel = quad.color if strips.shape[3] > 1 else 0
@@ -108,10 +123,21 @@ def measure_quad(
     x0, x1, x2, x3 = samples
     level = by_block(x0 + x1 + x2 + x3).mean(-1) * np.float32(0.25)
     twist = by_block((x0 + x3) - (x1 + x2)) * np.float32(0.5)
-    falling, rising = x0 - x3, x1 - x2  # ((u step)^2 + (v step)^2) / 2 = (falling^2 + rising^2) / 4
-    step = by_block(falling * falling + rising * rising).mean(-1) * np.float32(0.25)
+    # ((u step)^2 + (v step)^2) / 2 = (falling^2 + rising^2) / 4
+    diagonals = np.stack([by_block(x0 - x3), by_block(x1 - x2)])
+    step = (diagonals**2).sum(0).mean(-1) * np.float32(0.25)
     limit = levels.black[0] + SATURATION * (levels.white - levels.black[0])
-    return level, twist, step, by_block(peak).max(-1) < limit
+    return Group(level, twist, step, by_block(peak).max(-1) < limit, diagonals)
+
+
+def common_steps(diagonals: list[FloatArray]) -> FloatArray:
+    """The mean product of two groups' steps (N,), all pairs of groups together; 0 where there is but one."""
+    pairs = len(diagonals) * (len(diagonals) - 1)
+    if not pairs:
+        return np.zeros(diagonals[0].shape[1], dtype=np.float32)
+    groups = np.stack(diagonals)
+    products = groups.sum(0) ** 2 - (groups**2).sum(0)
+    return np.asarray(products.sum(0).mean(-1) * np.float32(0.25 / pairs), dtype=np.float32)
 
 
 def by_block(values: FloatArray) -> FloatArray:

@@ -18,19 +18,18 @@ from numpy.typing import NDArray
 from plugin_core.frame import CfaKind, FloatArray, LinearImage, NoiseProfile, NoiseSource, RawFrame
 from plugin_core.noise.blocks import BlockTable, measure_blocks
 from plugin_core.noise.fit import Float64, Line, Points, fit_line, undo_clipping
+from plugin_core.noise.flatness import BINS, LEAST_BLOCKS, bin_index, energies, energy_spread, flattest
 from plugin_core.noise.masked import masked_variance
+from plugin_core.noise.smoothing import smoothing
 
 __all__ = ["measure"]
 
-BINS = 24  # levels, evenly spaced in the root of the signal
-LEAST_BLOCKS = 12  # in a bin
-FLATTEST = 0.03  # share of a bin's blocks taken as surely flat; anchors what "flat" is there
-FLATTEST_SIGMAS = 1.88  # where that quantile of a normal law lies
 CHOSEN_MEAN = 0.288  # a normal law cut one sigma above its mean has its mean that much lower (phi(1) / Phi(1))
 MODEL_ERROR = 0.03  # of a point's variance, however many samples it has
 TEXTURE_ERROR = 0.40  # of the texture energy found in the chosen blocks
 PLANE_SPREAD = 0.20  # relative sigma with which a plane's line is held to that of all planes
 ROUNDS = 4
+SMOOTHED = 0.1  # from here on the profile says that the camera smoothed
 # Twist over the mean of step and twist energy for picture content alone: on photographs, median .33 for squares of 2,
 # .5 for the X-Trans parallelograms. Taken low, since too high a share turns noise into texture.
 TEXTURE_SHARE = {CfaKind.BAYER: 0.25, CfaKind.XTRANS: 0.38, CfaKind.MONOCHROME: 0.25}
@@ -70,8 +69,11 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
     lines = [first_line(table, least_b)] * planes
     evidence: Evidence | None = None
     used_dark: float | None = None
+    bayer = isinstance(image, RawFrame) and image.cfa.kind is CfaKind.BAYER
+    smoothed = 0.0
     for _ in range(ROUNDS):
-        evidence = gather_evidence(table, lines, share)
+        smoothed = smoothing(table, lines) if bayer else 0.0
+        evidence = gather_evidence(table, lines, share, smoothed)
         if evidence is None:
             return None
         used_dark = dark if dark is not None and agrees(dark, evidence) else None
@@ -80,6 +82,8 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
     if any(line.a + line.b <= 0 for line in lines):
         return None
     trust, reason = confidence(evidence, lines, mosaic)
+    if smoothed > SMOOTHED:
+        reason += f"; smoothed in the camera, which hides {100 * (1 - 1 / sqrt(1 + smoothed)):.0f} % of sigma"
     where = "masked photosites and " if used_dark is not None else ""
     return NoiseProfile(
         a=tuple(line.a for line in lines),
@@ -98,18 +102,11 @@ def usable_only(table: BlockTable) -> BlockTable:
         table.level[:, keep],
         table.twist[:, keep],
         table.step[:, keep],
+        table.common[keep],
         keep[keep],
         table.floor,
         table.quantum,
     )
-
-
-def bin_index(level: FloatArray) -> NDArray[np.intp]:
-    """The bin 0..BINS-1 of each level; evenly spaced in the root, as noise is."""
-    root = np.sqrt(np.maximum(level, 0.0))
-    low, high = np.quantile(root, (0.002, 0.998))
-    index: NDArray[np.intp] = np.clip(((root - low) / (high - low + 1e-12) * BINS).astype(np.intp), 0, BINS - 1)
-    return index
 
 
 def first_line(table: BlockTable, least_b: float) -> Line:
@@ -128,18 +125,13 @@ def first_line(table: BlockTable, least_b: float) -> Line:
     return fit_line(Points(signal, variance, error), least_b)
 
 
-def gather_evidence(table: BlockTable, lines: list[Line], share: float) -> Evidence | None:
+def gather_evidence(table: BlockTable, lines: list[Line], share: float, smoothed: float) -> Evidence | None:
     """One point per plane and level from the blocks that look flat in the other groups; None without any."""
     groups, _, samples = table.twist.shape
-    slope = np.array([lines[c].a for c in table.color], dtype=np.float32)[:, None]
-    base = np.array([lines[c].b for c in table.color], dtype=np.float32)[:, None]
-    predicted = slope * np.maximum(table.level, 0.0) + base + np.float32(1e-30)
-    squares = table.twist**2
-    sound = squares.max(-1) < 64.0 * predicted  # 8 sigma: a hot pixel, or an edge
-    noise = np.minimum(squares, 25.0 * predicted[..., None]).mean(-1)
-    energy = (2.0 * table.step + noise) / (3.0 * predicted)
+    predicted, noise, energy = energies(table, lines)
+    sound = (table.twist**2).max(-1) < 64.0 * predicted  # 8 sigma: a hot pixel, or an edge
     others = max(groups - 1, 1)
-    spread = sqrt(2.0 / (3.0 * samples * others))
+    spread = energy_spread(samples, others)
     total = energy.sum(0)
     rows: list[tuple[float, float, float, int, float]] = []
     for plane in range(len(lines)):
@@ -160,7 +152,9 @@ def gather_evidence(table: BlockTable, lines: list[Line], share: float) -> Evide
         for place in range(BINS):
             here = np.flatnonzero(index == place)
             if len(here) >= LEAST_BLOCKS:
-                point = bin_point(level[here], variance[here], flatness[here], floor[here], lines[plane], spread, share)
+                point = bin_point(
+                    level[here], variance[here], flatness[here], floor[here], lines[plane], spread, share, smoothed
+                )
                 if point is not None:
                     signal, value, texture, count = point
                     error = sqrt(2.0 / (count * samples) + MODEL_ERROR**2 + (TEXTURE_ERROR * texture) ** 2)
@@ -179,18 +173,18 @@ def bin_point(
     line: Line,
     spread: float,
     share: float,
+    smoothed: float,
 ) -> tuple[float, float, float, int] | None:
     """Signal, variance, texture relative to it, and how many blocks: a bin's flattest; None if clipping hid it.
 
     level, noise, flatness, floor: (n,) of the bin's blocks; flatness is the other groups' energy over the line's.
+    smoothed: see `smoothing`; the steps then hold the noise's variance, the twist less.
     """
-    flat = float(np.quantile(flatness, FLATTEST)) / max(1.0 - FLATTEST_SIGMAS * spread, 0.2)
-    chosen = np.flatnonzero(flatness <= flat * (1.0 + spread))
-    if len(chosen) < 6:
-        chosen = np.argsort(flatness)[:6]
-    signal, variance = float(level[chosen].mean()), float(noise[chosen].mean())
+    chosen = flattest(flatness, spread)
+    signal, twist = float(level[chosen].mean()), float(noise[chosen].mean())
     found = float(flatness[chosen].mean()) / (1.0 - CHOSEN_MEAN * spread) * float(line.at(np.array(signal)))
-    excess = max(0.0, found - variance)
+    excess = max(0.0, found - twist * (1.0 + 2.0 / 3.0 * smoothed))
+    variance = twist * (1.0 + smoothed)
     texture = excess / max(variance, 1e-30)
     variance = max(variance - share / (1.0 - share) * excess, 0.2 * variance)
     lowest = float(floor[chosen].mean())

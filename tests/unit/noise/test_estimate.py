@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plugin_core.frame import CfaPattern, FloatArray, LinearImage, NoiseProfile, RawFrame, Rect
-from plugin_core.noise.blocks import quantisation_step
+from plugin_core.noise.blocks import measure_blocks, quantisation_step
 from plugin_core.noise.estimate import measure
 from plugin_core.noise.masked import masked_variance
 from simulation.scene import make_scene
@@ -65,6 +65,30 @@ def test_sigma_is_found_on_a_textured_scene(name: str, a: float, electrons2: flo
 def test_heavy_tails_count_in_full() -> None:
     draw = NoiseDraw(a=4e-3, read_sigma=1e-2, tukey_lambda=-0.1)
     assert max(sigma_errors(measure(shoot(PATTERNS["RGGB"], draw)), draw, 0.18, 0.005)) < 0.15
+
+
+@pytest.mark.parametrize(("a", "read"), [(4e-4, 1e-3), (4e-3, 4e-3)])
+def test_noise_that_the_camera_smoothed_is_found_in_full(a: float, read: float) -> None:
+    found = measure(shoot(PATTERNS["GRBG"], draw := NoiseDraw(a=a, read_sigma=read, correlation=0.15)))
+    assert max(sigma_errors(found, draw, 0.18, 0.02)) < 0.15
+    assert found is not None
+    assert "smoothed in the camera" in found.detail
+    plain = measure(shoot(PATTERNS["GRBG"], replace(draw, correlation=0.0)))
+    assert plain is not None
+    assert "smoothed" not in plain.detail
+
+
+def test_what_groups_have_in_common_is_picture() -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.standard_normal((512, 512), dtype=np.float32)
+    slope = np.add.outer(np.arange(512), np.arange(512)).astype(np.float32)
+    area = Rect(0, 0, 512, 512)
+    black, white = ((0.0,),), (1.0,) * 3
+    for pixels, expected in ((noise, 0.0), (slope, 4.0)):  # a slope of 1 steps by 2 along each side of a quad
+        table = measure_blocks(RawFrame(pixels, PATTERNS["RGGB"], black, white, area, area))
+        assert table is not None
+        assert table.common.mean() == pytest.approx(expected, abs=0.02)
+        assert table.step.mean() == pytest.approx(expected if expected else 1.0, rel=0.02)
 
 
 def test_hot_pixels_do_not_count() -> None:
