@@ -287,16 +287,7 @@ def section() -> str:
         ]
         bars += [*blotches(session), *tiling(session), *seams(session), *strengths(session)]
         text.append(f"### {package.manifest.id} {package.manifest.version}\n\n{report.bar_table(bars)}")
-        head = (
-            "Flat field",
-            "level, DN",
-            "bias, DN",
-            "bias, % of white",
-            "bias, % of σ",
-            "input's, % of σ",
-            "σ left, %",
-        )
-        text.append(report.table(head, rows))
+        text.append(report.table(FLAT_HEAD, rows))
     text.append(others_remains())
     return "\n".join(text)
 

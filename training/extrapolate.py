@@ -21,10 +21,10 @@ DEEP = 2  # the first deep level: a value there stands for 8 x 8 photosites
 
 def is_deep(name: str) -> bool:
     """Whether a weight belongs to a deep level, or to the steps down to one and up from one."""
-    part, _, rest = name.partition(".")
+    part, place = name.split(".")[:2]
     if part in ("encoder", "decoder"):
-        return int(rest.partition(".")[0]) >= DEEP
-    return part in ("down", "up") and int(rest.partition(".")[0]) >= DEEP - 1
+        return int(place) >= DEEP
+    return part in ("down", "up") and int(place) >= DEEP - 1
 
 
 def extrapolated(

@@ -158,7 +158,7 @@ def pile_level(strips: NDArray[Any], black: float) -> float:
 
 
 def quantisation_step(strips: NDArray[Any]) -> float:
-    """The smallest gap between raw values: 8-bit data stored times 4 has 4, stretched to 14 bits 63; 0 for floats."""
+    """The smallest gap between raw values: 8-bit data stored times 4 has 4, stretched to 14 bits 64; 0 for floats."""
     if not np.issubdtype(strips.dtype, np.integer):
         return 0.0
     present = np.unique(strips[:: max(1, len(strips) // 8)])

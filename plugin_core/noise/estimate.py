@@ -3,13 +3,14 @@
 Every small block gives, per group of same-colour photosites, its level, the energy of its twists (noise, hardly any
 picture) and of its steps (noise and picture). At each level the blocks are kept in which the OTHER groups show the
 least texture: noise is independent between groups, so choosing by them does not bias the twist, not even with heavy
-tails. What texture is left is told from the steps of the chosen blocks and taken off in proportion. A line goes through
-the points of all levels, planes first together, then each on its own.
+tails. What texture is left is told from the steps of the chosen blocks and taken off in proportion; what smoothing in
+the camera took from the twist is put back. A line goes through the points of all levels, planes first together, then
+each on its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from plugin_core.frame import CfaKind, FloatArray, LinearImage, NoiseProfile, NoiseSource, RawFrame
 from plugin_core.noise.blocks import BlockTable, measure_blocks
 from plugin_core.noise.fit import Float64, Line, Points, fit_line, undo_clipping
-from plugin_core.noise.flatness import BINS, LEAST_BLOCKS, bin_index, energies, energy_spread, flattest
+from plugin_core.noise.flatness import LEAST_BLOCKS, Energies, bins, energies, energy_spread, flattest
 from plugin_core.noise.masked import masked_variance
 from plugin_core.noise.smoothing import smoothing
 
@@ -61,19 +62,19 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
     table = usable_only(table)
     if not np.any(table.twist):
         return None
-    mosaic = isinstance(image, RawFrame)
-    share = TEXTURE_SHARE[image.cfa.kind] if isinstance(image, RawFrame) else TEXTURE_SHARE[CfaKind.BAYER]
+    kind = image.cfa.kind if isinstance(image, RawFrame) else None
+    share = TEXTURE_SHARE[kind or CfaKind.BAYER]
     dark = masked_variance(image) if isinstance(image, RawFrame) else None
     least_b = table.quantum**2 / 12.0
     planes = int(table.color.max()) + 1
     lines = [first_line(table, least_b)] * planes
     evidence: Evidence | None = None
     used_dark: float | None = None
-    bayer = isinstance(image, RawFrame) and image.cfa.kind is CfaKind.BAYER
     smoothed = 0.0
     for _ in range(ROUNDS):
-        smoothed = smoothing(table, lines) if bayer else 0.0
-        evidence = gather_evidence(table, lines, share, smoothed)
+        energy = energies(table, lines)
+        smoothed = smoothing(table, energy) if kind is CfaKind.BAYER else 0.0
+        evidence = gather_evidence(table, energy, lines, share, smoothed)
         if evidence is None:
             return None
         used_dark = dark if dark is not None and agrees(dark, evidence) else None
@@ -81,7 +82,7 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
     assert evidence is not None
     if any(line.a + line.b <= 0 for line in lines):
         return None
-    trust, reason = confidence(evidence, lines, mosaic)
+    trust, reason = confidence(evidence, lines, kind is not None)
     if smoothed > SMOOTHED:
         reason += f"; smoothed in the camera, which hides {100 * (1 - 1 / sqrt(1 + smoothed)):.0f} % of sigma"
     where = "masked photosites and " if used_dark is not None else ""
@@ -97,15 +98,13 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
 def usable_only(table: BlockTable) -> BlockTable:
     """The table without blocks that touch saturation."""
     keep = table.usable
-    return BlockTable(
-        table.color,
-        table.level[:, keep],
-        table.twist[:, keep],
-        table.step[:, keep],
-        table.common[keep],
-        keep[keep],
-        table.floor,
-        table.quantum,
+    return replace(
+        table,
+        level=table.level[:, keep],
+        twist=table.twist[:, keep],
+        step=table.step[:, keep],
+        common=table.common[keep],
+        usable=keep[keep],
     )
 
 
@@ -114,51 +113,46 @@ def first_line(table: BlockTable, least_b: float) -> Line:
     samples = 3 * table.twist.shape[2]
     energy = ((2 * table.step + (table.twist**2).mean(-1)) / 3).ravel()
     level = np.maximum(table.level, 0.0).ravel()
-    index = bin_index(level)
     rows = []
-    for place in range(BINS):
-        mine = index == place
-        if np.count_nonzero(mine) >= LEAST_BLOCKS:
-            low = float(np.quantile(energy[mine], 0.05)) / max(1.0 - 1.645 * sqrt(2.0 / samples), 0.2)
-            rows.append((float(np.median(level[mine])), low, 0.2))
+    for here in bins(level):
+        low = float(np.quantile(energy[here], 0.05)) / max(1.0 - 1.645 * sqrt(2.0 / samples), 0.2)
+        rows.append((float(np.median(level[here])), low, 0.2))
     signal, variance, error = np.array(rows, dtype=np.float64).T
     return fit_line(Points(signal, variance, error), least_b)
 
 
-def gather_evidence(table: BlockTable, lines: list[Line], share: float, smoothed: float) -> Evidence | None:
+def gather_evidence(
+    table: BlockTable, energy: Energies, lines: list[Line], share: float, smoothed: float
+) -> Evidence | None:
     """One point per plane and level from the blocks that look flat in the other groups; None without any."""
     groups, _, samples = table.twist.shape
-    predicted, noise, energy = energies(table, lines)
-    sound = (table.twist**2).max(-1) < 64.0 * predicted  # 8 sigma: a hot pixel, or an edge
+    sound = (table.twist**2).max(-1) < 64.0 * energy.predicted  # 8 sigma: a hot pixel, or an edge
     others = max(groups - 1, 1)
     spread = energy_spread(samples, others)
-    total = energy.sum(0)
+    total = energy.relative.sum(0)
     rows: list[tuple[float, float, float, int, float]] = []
     for plane in range(len(lines)):
         mine = [g for g in range(groups) if table.color[g] == plane]
-        seen = [(total - energy[g]) / others if groups > 1 else energy[g] for g in mine]
+        seen = [(total - energy.relative[g]) / others if groups > 1 else energy.relative[g] for g in mine]
         level, flatness, variance, floor = (
             np.concatenate([value[sound[g]] for g, value in zip(mine, values, strict=True)])
             for values in (
                 [table.level[g] for g in mine],
                 seen,
-                [noise[g] for g in mine],
+                [energy.noise[g] for g in mine],
                 [np.full(table.level.shape[1], table.floor[g]) for g in mine],
             )
         )
         if len(level) < LEAST_BLOCKS:
             continue
-        index = bin_index(level)
-        for place in range(BINS):
-            here = np.flatnonzero(index == place)
-            if len(here) >= LEAST_BLOCKS:
-                point = bin_point(
-                    level[here], variance[here], flatness[here], floor[here], lines[plane], spread, share, smoothed
-                )
-                if point is not None:
-                    signal, value, texture, count = point
-                    error = sqrt(2.0 / (count * samples) + MODEL_ERROR**2 + (TEXTURE_ERROR * texture) ** 2)
-                    rows.append((signal, value, error, plane, texture))
+        for here in bins(level):
+            point = bin_point(
+                level[here], variance[here], flatness[here], floor[here], lines[plane], spread, share, smoothed
+            )
+            if point is not None:
+                signal, value, texture, count = point
+                error = sqrt(2.0 / (count * samples) + MODEL_ERROR**2 + (TEXTURE_ERROR * texture) ** 2)
+                rows.append((signal, value, error, plane, texture))
     if len(rows) < 2:
         return None
     columns = np.array(rows, dtype=np.float64).T

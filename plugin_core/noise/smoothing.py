@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from plugin_core.noise.blocks import BlockTable
-from plugin_core.noise.fit import Line
-from plugin_core.noise.flatness import BINS, LEAST_BLOCKS, bin_index, energies, energy_spread, flattest
+from plugin_core.noise.flatness import Energies, bins, energy_spread, flattest
 
 __all__ = ["smoothing"]
 
@@ -22,26 +21,22 @@ MOST_EXCESS = 2.0  # relative to the twist: beyond it is picture, whatever else 
 ENOUGH = 50  # blocks of a level, from which on all levels count the same
 
 
-def smoothing(table: BlockTable, lines: list[Line]) -> float:
+def smoothing(table: BlockTable, energy: Energies) -> float:
     """By how much the noise's steps exceed its twist, relative to it, 0..1: what smoothing in the camera leaves.
 
     What the steps of the flattest blocks hold beyond the twist is picture, or noise that is alike in neighbours of one
     colour. Picture is alike in neighbours of different colour as well; noise is not.
     """
-    predicted, noise, energy = energies(table, lines)
-    total = energy.mean(0)
-    spread = energy_spread(table.twist.shape[2], len(energy))
-    index = bin_index(table.level.mean(0))
+    groups, _, samples = table.twist.shape
+    relative, spread = energy.relative.mean(0), energy_spread(samples, groups)
     rows = []
-    for place in range(BINS):
-        here = np.flatnonzero(index == place)
-        if len(here) >= LEAST_BLOCKS:
-            flat = here[flattest(total[here], spread)]
-            expected = predicted[:, flat]
-            twist, step = (noise[:, flat] / expected).mean(), (table.step[:, flat] / expected).mean()
-            common = (table.common[flat] / np.sqrt(expected).mean(0) ** 2).mean()
-            if twist > 0:
-                rows.append((step / twist - 1.0, common / twist, twist * min(len(flat), ENOUGH)))
+    for here in bins(table.level.mean(0)):
+        flat = here[flattest(relative[here], spread)]
+        expected = energy.predicted[:, flat]
+        twist, step = (energy.noise[:, flat] / expected).mean(), (table.step[:, flat] / expected).mean()
+        common = (table.common[flat] / np.sqrt(expected).mean(0) ** 2).mean()
+        if twist > 0:
+            rows.append((step / twist - 1.0, common / twist, twist * min(len(flat), ENOUGH)))
     if not rows:
         return 0.0
     excesses, commons, weights = np.array(rows, dtype=np.float64).T
