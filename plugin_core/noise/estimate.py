@@ -67,7 +67,10 @@ def measure(image: RawFrame | LinearImage) -> NoiseProfile | None:
     dark = masked_variance(image) if isinstance(image, RawFrame) else None
     least_b = table.quantum**2 / 12.0
     planes = int(table.color.max()) + 1
-    lines = [first_line(table, least_b)] * planes
+    first = first_line(table, least_b)
+    if first is None:
+        return None
+    lines = [first] * planes
     evidence: Evidence | None = None
     used_dark: float | None = None
     smoothed = 0.0
@@ -108,8 +111,11 @@ def usable_only(table: BlockTable) -> BlockTable:
     )
 
 
-def first_line(table: BlockTable, least_b: float) -> Line:
-    """A crude line to begin with: the twentieth part of lowest energy at each level, all planes together."""
+def first_line(table: BlockTable, least_b: float) -> Line | None:
+    """A crude line to begin with: the twentieth part of lowest energy at each level, all planes together.
+
+    None if there are too few blocks at every level.
+    """
     samples = 3 * table.twist.shape[2]
     energy = ((2 * table.step + (table.twist**2).mean(-1)) / 3).ravel()
     level = np.maximum(table.level, 0.0).ravel()
@@ -117,6 +123,8 @@ def first_line(table: BlockTable, least_b: float) -> Line:
     for here in bins(level):
         low = float(np.quantile(energy[here], 0.05)) / max(1.0 - 1.645 * sqrt(2.0 / samples), 0.2)
         rows.append((float(np.median(level[here])), low, 0.2))
+    if not rows:
+        return None
     signal, variance, error = np.array(rows, dtype=np.float64).T
     return fit_line(Points(signal, variance, error), least_b)
 

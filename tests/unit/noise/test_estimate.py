@@ -154,6 +154,17 @@ def with_border(frame: RawFrame, sigma: float, level: float) -> RawFrame:
     return replace(frame, mosaic=whole, active_area=Rect(0, 40, height, width))
 
 
+@pytest.mark.parametrize("name", ["RGGB", "MONOCHROME"])
+def test_a_small_frame_with_a_block_at_every_level_shows_none(name: str) -> None:
+    """48 blocks, no two alike: at no level there are enough."""
+    levels = ((np.arange(48).reshape(6, 8) + 0.5) / 48) ** 2 * 0.9
+    raw = np.round(512 + 15871 * np.pad(np.kron(levels, np.ones((8, 8))), ((0, 4), (0, 4)), mode="edge"))
+    noisy = raw + np.random.default_rng(3).integers(-2, 3, raw.shape)
+    area, cfa = Rect(0, 0, *raw.shape), PATTERNS[name]
+    frame = RawFrame(noisy.astype(np.uint16), cfa, ((512.0,),), (float(WHITE),) * cfa.plane_count, area, area)
+    assert measure(frame) is None
+
+
 def test_masked_photosites_give_the_read_noise() -> None:
     frame = with_border(shoot(PATTERNS["RGGB"], NoiseDraw(a=1e-3, read_sigma=20 / 15871)), 20.0, 512.0)
     expected = (20 / 15871) ** 2
