@@ -10,6 +10,7 @@ from plugin_core.engine.session import open_session
 from plugin_core.engine.tiles import continued
 from plugin_core.frame import XTRANS_PATTERN, CfaKind, NoiseProfile, NoiseSource, Rect
 from plugin_core.models import Registry
+from plugin_core.models.package import MOST_SCALES
 from plugin_core.ops.blend import BlendOptions, apply
 from plugin_core.ops.denoise import restore
 from plugin_core.ops.mosaic import Mosaic, read
@@ -89,6 +90,10 @@ def test_a_slope_in_the_coarse_residual_comes_out_where_it_belongs(cfa):
     add_coarse(residual, mosaic, windows, coarse, np.zeros_like(coarse.samples), profile_of(windows.cfa, 0.0, 1.0))
     inside = slice(70, -70)
     assert np.abs(residual[inside, inside]).max() < 0.01 * before[inside, inside].max()
+
+
+def test_a_manifest_asks_for_no_more_scales_than_there_are():
+    assert len(SHIPPED.sides) == MOST_SCALES
 
 
 def test_small_mosaics_have_no_coarser_scale():
