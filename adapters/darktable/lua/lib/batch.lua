@@ -6,6 +6,7 @@ local dt = require "darktable"
 local events = require "neural_isp/lib/events"
 local library = require "neural_isp/lib/library"
 local process = require "neural_isp/lib/process"
+local rows = require "neural_isp/lib/rows"
 local settings = require "neural_isp/lib/settings"
 local words = require "neural_isp/lib/words"
 
@@ -13,6 +14,7 @@ local words = require "neural_isp/lib/words"
 -- would wait for it with the Lua lock held, and darktable for the lock.
 local batch = { running = nil, closing = false }
 
+local SETTLING_MS = 100
 local MOST_RESULTS = 99 -- of one source with different options
 -- The stages of a job in words, and where each lies within it as shares of the time: that only moves the bar.
 local STAGES = {
@@ -95,15 +97,29 @@ local function run_job(state, index, job)
   return nil, message
 end
 
+--- Looks after the results of which darktable may still lose something.
+local function settle(state)
+  local open = {}
+  for _, wish in ipairs(state.wishes) do
+    local ok, settled = pcall(rows.settled, wish)
+    if not ok then -- one of its images was removed meanwhile
+      dt.print_log("neural isp: " .. tostring(settled))
+    elseif not settled then
+      open[#open + 1] = wish
+    end
+  end
+  state.wishes = open
+end
+
 local function work(state, jobs)
   for index, job in ipairs(jobs) do
     if state.cancelled or batch.closing then
       break
     end
     local target, failure = run_job(state, index, job)
-    local result, note
+    local result, note, wish
     if target then
-      result, note = library.adopt(target, job.anchor, state.operation, state.options)
+      result, note, wish = library.adopt(target, job.anchor, state.operation, state.options)
     else
       note = failure
     end
@@ -116,6 +132,17 @@ local function work(state, jobs)
       state.note = state.note or note
       say(note)
     end
+    if wish then
+      for _, earlier in ipairs(state.wishes) do
+        rows.leave_group(earlier, wish)
+      end
+      state.wishes[#state.wishes + 1] = wish
+    end
+    settle(state)
+  end
+  while #state.wishes > 0 and not batch.closing do
+    dt.control.sleep(SETTLING_MS)
+    settle(state)
   end
 end
 
@@ -135,7 +162,7 @@ end
 
 local function begin(operation, options, count, report)
   local state = { operation = operation, options = options, count = count, report = report }
-  state.done, state.failed, state.cancelled = 0, 0, false
+  state.done, state.failed, state.cancelled, state.wishes = 0, 0, false, {}
   local title = string.format("neural isp: %s, %d image%s", operation.label, count, count == 1 and "" or "s")
   state.job = dt.gui.create_job(title, true, function(job)
     state.cancelled = true

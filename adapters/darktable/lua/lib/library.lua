@@ -3,15 +3,13 @@
 
 local dt = require "darktable"
 local history = require "neural_isp/lib/history"
+local rows = require "neural_isp/lib/rows"
 
 local library = {}
 
 local TAG = "neural-isp|"
 local INTERNAL = "darktable|"
-local METADATA = {
-  "title", "description", "creator", "publisher", "rights", "notes", "version_name",
-  "latitude", "longitude", "elevation",
-}
+local METADATA = { "title", "description", "creator", "publisher", "rights", "notes", "version_name" }
 local LABELS = { "red", "yellow", "green", "blue", "purple" }
 -- In the XMP of every file that neural-isp writes (plugin_core/io/metadata.py).
 local NAMESPACE = "https://neural-isp.org/ns/1.0/"
@@ -94,21 +92,21 @@ local function carry_tags(source, result)
 end
 
 local function carry(source, result)
-  result.rating = source.rating
   for _, label in ipairs(LABELS) do
     result[label] = source[label]
   end
   for _, field in ipairs(METADATA) do
     local value = source[field]
-    if value ~= nil and value == value then -- a position that is not known may be NaN
+    if value ~= nil then
       result[field] = value
     end
   end
   carry_tags(source, result)
 end
 
---- Imports the file at `path`, a result of `source`. Returns the image, and a line where something was left out.
--- One that is in the library already stays as it is, with whatever was done to it since.
+--- Imports the file at `path`, a result of `source`. Returns the image, a line where something was left out, and what
+-- rows.settled has yet to look after: darktable may lose some of it. One that is in the library already stays as it is,
+-- with whatever was done to it since.
 -- settings: lead, the result becomes its group's leader; history, the source's edit is copied.
 function library.adopt(path, source, operation, settings)
   local known = find(source.film, path)
@@ -119,13 +117,11 @@ function library.adopt(path, source, operation, settings)
   if not result then
     return nil, path .. ": written, but darktable could not import it"
   end
+  local wish = rows.wish(source, result, settings.lead)
+  rows.settled(wish)
   carry(source, result)
   dt.tags.attach(dt.tags.create(TAG .. operation.id), result)
-  result:group_with(source.group_leader)
-  if settings.lead then
-    result:make_group_leader()
-  end
-  return result, settings.history and history.copy(source, result) or nil
+  return result, settings.history and history.copy(source, result) or nil, wish
 end
 
 return library
