@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks import report
-from benchmarks.invariants import BLOTCH_LEVELS, Case, fall, field_left, run
+from benchmarks.blotches import BLOTCH_LEVELS, fall, field_left
+from benchmarks.cases import Case, run
 from benchmarks.real_frames import SINGLE, read, restored, whiteness
 from benchmarks.scenes import data_folder
 from plugin_core.config import Limits

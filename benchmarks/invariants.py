@@ -2,69 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from benchmarks import report
-from benchmarks.baselines import restore as baseline
-from benchmarks.metrics import psnr, squares
-from benchmarks.scenes import BLACK, LEVELS, PATTERNS, Level, data_folder, frame_of
+from benchmarks.blotches import BLOTCH_SIDE, blotches, others_remains
+from benchmarks.cases import BAYER_LEVEL, COLOUR, Case, case, noise_only, run, scene_truth
+from benchmarks.metrics import psnr
+from benchmarks.scenes import BLACK, frame_of
 from plugin_core.engine.cancel import CancelToken
 from plugin_core.engine.session import Session, open_session
-from plugin_core.frame import NoiseProfile, NoiseSource, RawFrame
+from plugin_core.frame import NoiseProfile, NoiseSource
 from plugin_core.models.registry import Registry
 from plugin_core.ops.blend import BlendOptions, apply
-from plugin_core.ops.denoise import Residual, restore
-from simulation.cameras import FloatArray, xyz_to_camera
-from simulation.scene import make_scene
-from simulation.sensor import DN_RANGE, NoiseDraw, add_noise
-from simulation.unprocess import SceneColour, camera_rgb, cfa_colours, mosaic
+from plugin_core.ops.denoise import restore
+from simulation.sensor import DN_RANGE, NoiseDraw
 
-COLOUR = SceneColour(xyz_to_camera("Sony ILCE-7M3"), (2.1, 1.0, 1.6))
-BAYER_LEVEL = {level.name: level for level in LEVELS}
 TILES = (256, 384, 640)
 FLAT_HEAD = ("Flat field", "level, DN", "bias, DN", "bias, % of white", "bias, % of σ", "input's, % of σ", "σ left, %")
 SIDE = 768
-BLOTCH_LEVELS = (0.005, 0.05, 0.18)  # of the correctly exposed scene's white
-BLOTCH_SCALES = (16, 32, 64)  # photosites
-BLOTCH_SIDE = 1536  # 576 squares of 64 x 64, so that their deviation is known to 3 %
-MEAN_SIDES = (16, 64, 128)  # photosites: plain means to compare what is left with
-
-
-@dataclass(frozen=True)
-class Case:
-    """A simulated file: its frame, its truth (H, W) in the file's signal units, and its noise."""
-
-    frame: RawFrame
-    truth: FloatArray
-    profile: NoiseProfile
-
-
-def noise_only(level: Level) -> NoiseDraw:
-    """The level's shot and read noise; row noise apart, whose mean over a frame is not zero."""
-    return NoiseDraw(a=level.draw.a, read_sigma=level.draw.read_sigma, step=level.draw.step)
-
-
-def case(truth: FloatArray, cfa: str, draw: NoiseDraw, seed: int) -> Case:
-    """The truth through the protocol's sensor."""
-    noisy = add_noise(np.random.default_rng(seed), truth, draw)
-    profile = NoiseProfile((draw.a,) * 3, (draw.b,) * 3, NoiseSource.USER)
-    return Case(frame_of(BLACK + DN_RANGE * noisy, cfa, COLOUR), truth, profile)
-
-
-def scene_truth(cfa: str, height: int, width: int, ratio: float = 1.0) -> FloatArray:
-    """The demo scene's clean mosaic, `ratio` times underexposed."""
-    rgb = camera_rgb(make_scene(11, height, width), COLOUR)
-    return np.asarray(mosaic(rgb, cfa_colours(PATTERNS[cfa], height, width)) / np.float32(ratio), dtype=np.float32)
-
-
-def run(one: Case, session: Session, inner: int = 2048) -> tuple[Residual, FloatArray]:
-    """The residual in raw units, and the restored signal."""
-    residual = restore(one.frame, one.profile, session, inner, lambda _: None, CancelToken())
-    return residual, apply(one.frame, residual, BlendOptions()).signal()
 
 
 def flat_levels(draw: NoiseDraw) -> list[float]:
@@ -186,68 +144,6 @@ def seams(session: Session) -> Iterator[report.Bar]:
         text = f"no seam, {cfa}: variance at tile borders is that of the same photosites untiled, within 1 %"
         found = f"{against_whole:.4f} (against the interior {against_inside:.3f})"
         yield report.Bar(text, found, abs(against_whole - 1) <= 0.01)
-
-
-def field_left(cfa: str, signal: float, seed: int, denoised: Callable[[Case], FloatArray]) -> dict[int, float]:
-    """Sigma of means over squares of a restored flat field, as a share of the noise's, by the squares' side."""
-    level = BAYER_LEVEL["E x300"]
-    draw = noise_only(level)
-    dark = signal / level.ratio
-    restored = denoised(case(np.full((BLOTCH_SIDE,) * 2, dark, dtype=np.float32), cfa, draw, seed)).astype(np.float64)
-    sigma = (draw.a * dark + draw.b) ** 0.5
-    return {scale: float(squares(restored, scale).std()) / sigma for scale in BLOTCH_SCALES}
-
-
-def fall(left: dict[int, float]) -> float:
-    """What is left at coarser scales, at most, as a multiple of what white noise has there that is as large at 16."""
-    white = max(left[16], 1e-30) * 16
-    return max(left[scale] * scale / white for scale in BLOTCH_SCALES)
-
-
-def remains(cfa: str, denoised: Callable[[Case], FloatArray]) -> tuple[float, float, float]:
-    """What is left of the noise of flat fields in means over squares: the eye sees coarse remains as blotches.
-
-    Largest over BLOTCH_LEVELS: sigma at 16 photosites, as a share of the noise's; over the scales, as a multiple of
-    what white noise of that sigma has there; likewise of what white noise has that is as large at 16.
-    """
-    fields = [field_left(cfa, signal, 200 + index, denoised) for index, signal in enumerate(BLOTCH_LEVELS)]
-    against_white = max(left[scale] * scale for left in fields for scale in BLOTCH_SCALES)
-    return max(left[16] for left in fields), against_white, max(fall(left) for left in fields)
-
-
-def blotches(session: Session) -> Iterator[report.Bar]:
-    """The remains of flat fields."""
-    for cfa in ("RGGB", "XTRANS"):
-        worst, against_white, falls = remains(cfa, lambda flat: run(flat, session)[1])
-        text = f"no blotches, E x300, {cfa}: ≤ 12 % of σ in means over 16 x 16"
-        yield report.Bar(text, f"{100 * worst:.1f} % (white noise: {100 / 16:.1f} %)", worst <= 0.12)
-        largest = f"up to {BLOTCH_SCALES[-1]} x {BLOTCH_SCALES[-1]}"
-        text = f"no blotches, E x300, {cfa}: at every scale ≤ 2 x what white noise of that σ has there"
-        yield report.Bar(text, f"{against_white:.2f} x {largest}", against_white <= 2.0)
-        text = f"no blotches, E x300, {cfa}: from its own 16 x 16 on falls as white noise does, to within 2 x"
-        yield report.Bar(text, f"{falls:.2f} x {largest}", falls <= 2.0)
-
-
-def others_remains() -> str:
-    """The same flat fields through the baselines, RGGB; and through a mean over squares, which knows they are flat."""
-    colours = cfa_colours(PATTERNS["RGGB"], BLOTCH_SIDE, BLOTCH_SIDE)
-    ways = {
-        name: lambda flat, name=name: baseline(name, flat.frame.signal(), colours, flat.profile, data_folder())
-        for name in ("PMRID", "BM3D")
-    }
-    for side in MEAN_SIDES:
-        ways[f"mean over {side} x {side}"] = lambda flat, side=side: uniform_filter(flat.frame.signal(), side)
-    rows = []
-    for name, way in ways.items():
-        worst, against_white, falls = remains("RGGB", way)
-        rows.append((name, f"{100 * worst:.1f}", f"{against_white:.2f}", f"{falls:.2f}"))
-    head = (
-        "Blotches, E x300, RGGB",
-        "16 x 16, % of σ",
-        "at every scale, x white noise",
-        "from its own 16 x 16, x white noise",
-    )
-    return f"### Baselines\n\n{report.table(head, rows)}"
 
 
 def strengths(session: Session) -> Iterator[report.Bar]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.invariants import remains
+from benchmarks.blotches import remains
 from benchmarks.metrics import psnr
 from benchmarks.scenes import LEVELS, finished, read_scene, scene_paths, take
 from plugin_core.engine.cancel import CancelToken

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from benchmarks.invariants import BLOTCH_LEVELS, BLOTCH_SCALES, fall, field_left, remains
+from benchmarks.blotches import BLOTCH_LEVELS, BLOTCH_SCALES, fall, field_left, remains
 
 
 def test_of_white_noise_all_is_left_at_every_scale() -> None:
