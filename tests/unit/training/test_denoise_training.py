@@ -10,7 +10,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is in the train extra")
 
-from safetensors.torch import load_file  # noqa: E402  (after the skip)
+from safetensors.torch import load_file, save_file  # noqa: E402  (after the skip)
 
 from plugin_core.engine.session import open_session  # noqa: E402  (after the skip)
 from plugin_core.models import load_package  # noqa: E402  (after the skip)
@@ -21,7 +21,7 @@ from training.blocks import block_names, without  # noqa: E402  (after the skip)
 from training.coding import ranges_of, read_ranges  # noqa: E402  (after the skip)
 from training.config import Config, read_config  # noqa: E402  (after the skip)
 from training.denoise import Trainer  # noqa: E402  (after the skip)
-from training.export import Card, export  # noqa: E402  (after the skip)
+from training.export import Card, export, refresh, staged  # noqa: E402  (after the skip)
 from training.extrapolate import extrapolated  # noqa: E402  (after the skip)
 from training.grow import grown  # noqa: E402  (after the skip)
 from training.loss import LevelBalance, capped, loss_of  # noqa: E402  (after the skip)
@@ -270,6 +270,35 @@ def test_a_run_resumes_and_its_export_runs(photos, tmp_path):
     assert package.manifest.alignment == TINY.shape.alignment
     assert session.run(*(np.ones((1, n, 8, 8), np.float32) for n in (4, 8)), *[np.ones((1, 4, 1, 1), np.float32)] * 2
                        ).shape == (1, 4, 8, 8)  # fmt: skip
+
+
+def contents(folder):
+    """Every file below a folder, with its bytes."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def half_renewed(folder):
+    """A renewal that ends before its end."""
+    with staged(folder) as new:
+        (new / "card.md").write_text("half")
+        raise OSError("disk full")
+
+
+def test_a_package_is_renewed_whole_or_not_at_all(tmp_path):
+    out, folder = tmp_path / "weights.safetensors", tmp_path / "store" / "tiny"
+    save_file(RawUNet(TINY.shape).state_dict(), out)
+    export(TINY, out, folder, Card("# tiny\n{figures}\n"), {}, "0.0.1")
+    before = contents(tmp_path)
+    with pytest.raises(OSError, match="disk full"):
+        half_renewed(folder)
+    assert contents(tmp_path) == before
+    measured = {"rows": [{"level": "E10", "dB": 40.0}], "command": "here", "note": "now"}
+    refresh(TINY, folder, Card("# tiny\n{figures}\n"), measured, "")
+    after = contents(tmp_path)
+    assert {path.name for path in after if after[path] != before.get(path)} == {"card.md", "manifest.json"}
+    assert after.keys() == before.keys()
+    assert load_package(folder).manifest.version == "0.0.1"
+    assert "| E10 | 40.0 |" in (folder / "card.md").read_text()
 
 
 def test_a_run_learns_to_compute_in_eight_bits_and_resumes(photos, tmp_path):
