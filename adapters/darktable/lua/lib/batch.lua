@@ -67,7 +67,9 @@ local function show(state, index, name, err)
     state.job.percent = (index - 1 + stage[2] + stage[3] * fraction) / state.count
   end
   local text = stage[1]
-  if stage == STAGES.restore then
+  if state.cancelled then
+    text = "cancelling"
+  elseif stage == STAGES.restore then
     text = string.format("%s %d %%", text, math.floor(fraction * 100))
   end
   state.report(string.format("%d of %d, %s: %s", index, state.count, text, name))
@@ -164,9 +166,9 @@ local function begin(operation, options, count, report)
   local state = { operation = operation, options = options, count = count, report = report }
   state.done, state.failed, state.cancelled, state.wishes = 0, 0, false, {}
   local title = string.format("neural isp: %s, %d image%s", operation.label, count, count == 1 and "" or "s")
-  state.job = dt.gui.create_job(title, true, function(job)
+  -- the job is not ended in here: darktable 4.2.1 still unlocks its mutex after this call (control/progress.c)
+  state.job = dt.gui.create_job(title, true, function()
     state.cancelled = true
-    job.valid = false
   end)
   return state
 end
