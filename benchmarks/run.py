@@ -15,6 +15,7 @@ TARGET = ROOT / "docs" / "benchmarks.md"
 SECTIONS = {
     "p1": ("benchmarks.p1_denoise", "Quality: table P1"),
     "noise": ("benchmarks.noise_estimate", "Noise parameters from the file"),
+    "noise-scan": ("benchmarks.noise_scan", "Noise parameters from many files"),
     "camera-noise": ("benchmarks.camera_noise", "Noise as cameras make it"),
     "real-frames": ("benchmarks.real_frames", "Real frames"),
     "invariants": ("benchmarks.invariants", "Invariants"),

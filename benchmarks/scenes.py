@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from plugin_core.frame import CfaPattern, ColorCalibration, Exposure, NoiseProfile, NoiseSource, RawFrame, Rect, Source
@@ -73,13 +74,18 @@ def seed_of(*parts: str) -> int:
     return zlib.crc32("/".join(parts).encode())
 
 
-def read_scene(path: Path, side: int = 768) -> Scene:
-    """The central side x side of a photograph (all of a smaller one), cut to even, unprocessed without a tone curve."""
+def central(path: Path, side: int) -> NDArray[np.uint8]:
+    """The central side x side of a photograph (all of a smaller one), cut to even, (H, W, 3)."""
     picture = np.asarray(Image.open(path).convert("RGB"))
     height, width = (min(side, length) // 2 * 2 for length in picture.shape[:2])
     top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return picture[top : top + height, left : left + width]
+
+
+def read_scene(path: Path, side: int = 768) -> Scene:
+    """The central part of a photograph, unprocessed without a tone curve."""
     colour = random_colour(np.random.default_rng(seed_of("colour", path.stem)))
-    return Scene(path.stem, camera_rgb(TO_LINEAR[picture[top : top + height, left : left + width]], colour), colour)
+    return Scene(path.stem, camera_rgb(TO_LINEAR[central(path, side)], colour), colour)
 
 
 def scene_paths(split: str = "val") -> list[Path]:
