@@ -143,6 +143,7 @@ local function work(state, jobs)
     settle(state)
   end
   while #state.wishes > 0 and not batch.closing do
+    state.report("importing")
     dt.control.sleep(SETTLING_MS)
     settle(state)
   end
