@@ -99,10 +99,10 @@ local function run_job(state, index, job)
   return nil, message
 end
 
---- Looks after the results of which darktable may still lose something.
+--- Looks after the results of which darktable may still lose something; not any more while it closes.
 local function settle(state)
   local open = {}
-  for _, wish in ipairs(state.wishes) do
+  for _, wish in ipairs(batch.closing and {} or state.wishes) do
     local ok, settled = pcall(rows.settled, wish)
     if not ok then -- one of its images was removed meanwhile
       dt.print_log("neural isp: " .. tostring(settled))
@@ -142,7 +142,7 @@ local function work(state, jobs)
     end
     settle(state)
   end
-  while #state.wishes > 0 and not batch.closing do
+  while #state.wishes > 0 do
     state.report("importing")
     dt.control.sleep(SETTLING_MS)
     settle(state)
