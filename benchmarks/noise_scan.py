@@ -14,11 +14,10 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.camera_noise import SIDE, Defect, shoot
-from benchmarks.scenes import Scene, central, data_folder, read_scene
+from benchmarks.scenes import central, data_folder, unprocessed
 from plugin_core.noise.estimate import measure
 from plugin_core.noise.from_file import TRUSTED
 from simulation.sensor import DN_RANGE, NEF_STAIRCASE, NoiseDraw
-from simulation.unprocess import camera_rgb
 from training.photographs import TO_LINEAR, continuous, in_fine_steps, noise_of, photograph_names
 
 EVERY = 2  # of the training list's photographs
@@ -58,18 +57,14 @@ class Told:
         return self.ratio is not None and self.confidence >= TRUSTED
 
 
-def smooth_scene(path: Path) -> Scene:
-    """The centre of a photograph without the noise of its 8 bits, or its own where that is more; as in training."""
-    scene = read_scene(path, SIDE)
-    picture = central(path, SIDE)
-    smooth = in_fine_steps(continuous(picture, noise_of(path.parent).get(path.name, 0.0)))
-    return replace(scene, rgb=camera_rgb(TO_LINEAR[smooth], scene.colour))
+def told(path: Path, noise: float) -> list[Told]:
+    """One photograph through every sensor at every exposure.
 
-
-def told(path: Path) -> list[Told]:
-    """One photograph through every sensor at every exposure."""
+    It is taken as in training: without the noise of its 8 bits, or its own where that is more (sigma, steps of 8 bits).
+    """
     found = []
-    scene = smooth_scene(path)
+    smooth = in_fine_steps(continuous(central(path, SIDE), noise))
+    scene = unprocessed(path.stem, TO_LINEAR[smooth])
     for exposure in EXPOSURES:
         darker = replace(scene, rgb=scene.rgb / np.float32(exposure))
         for sensor in SENSORS:
@@ -117,9 +112,10 @@ def row(sensor: Defect, exposure: int, all_told: list[Told]) -> tuple[str, ...]:
 def section() -> str:
     """The section's Markdown. Raises FileNotFoundError without the photographs."""
     folder = data_folder() / "photos"
-    paths = [folder / name for name in photograph_names(folder, "train")[::EVERY]]
+    names, noise = photograph_names(folder, "train")[::EVERY], noise_of(folder)
     with ProcessPoolExecutor(report.core_count()) as pool:
-        all_told = [one for some in pool.map(told, paths) for one in some]
+        of_each = pool.map(told, [folder / name for name in names], [noise.get(name, 0.0) for name in names])
+        all_told = [one for some in of_each for one in some]
     head = ("Sensor, exposure", "n", "shows none", f"trusted (≥ {TRUSTED})", "median", "90 % of files", "trusted, all",
             f"trusted < {LOW}, > {HIGH}")  # fmt: skip
     return "\n".join(

@@ -82,10 +82,15 @@ def central(path: Path, side: int) -> NDArray[np.uint8]:
     return picture[top : top + height, left : left + width]
 
 
+def unprocessed(name: str, linear: FloatArray) -> Scene:
+    """A picture in linear sRGB as a camera sees it that depends on the name only."""
+    colour = random_colour(np.random.default_rng(seed_of("colour", name)))
+    return Scene(name, camera_rgb(linear, colour), colour)
+
+
 def read_scene(path: Path, side: int = 768) -> Scene:
     """The central part of a photograph, unprocessed without a tone curve."""
-    colour = random_colour(np.random.default_rng(seed_of("colour", path.stem)))
-    return Scene(path.stem, camera_rgb(TO_LINEAR[central(path, side)], colour), colour)
+    return unprocessed(path.stem, TO_LINEAR[central(path, side)])
 
 
 def scene_paths(split: str = "val") -> list[Path]:

@@ -10,7 +10,7 @@ def test_a_smooth_picture_is_told_its_noise(tmp_path):
     rows, columns = np.mgrid[:512, :512] / 512
     picture = np.stack([40 + 160 * rows, 60 + 140 * columns, 90 + 60 * rows * columns], axis=-1)
     Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "smooth.png")
-    all_told = told(tmp_path / "smooth.png")
+    all_told = told(tmp_path / "smooth.png", 0.0)
     assert [(one.sensor, one.exposure) for one in all_told] == [(s.name, e) for e in EXPOSURES for s in SENSORS]
     assert all(one.trusted for one in all_told)
     assert all(0.75 < one.ratio < 1.25 for one in all_told)
